@@ -1,0 +1,1 @@
+"""The asv suite: one module a public function."""

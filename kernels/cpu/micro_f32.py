@@ -1,0 +1,152 @@
+"""The screening micro-kernel: a register block of float32 dot products over one depth chunk, as IR.
+
+    C[r, c] (+)= sum_k A[k, r] B[k, c]        r < ROWS, c < COLUMNS
+
+Both sides are read from *panels*, ``LANES`` vectors of the data interleaved: ``panel[k, lane]``.
+The columns are consecutive panels, the rows single lanes, one broadcast each, so one packed copy
+of the data serves both sides.  Prolog: accumulators start at zero.  Main loop: one load a column
+vector, one broadcast a row, ROWS x VECTORS multiply-adds.  Epilog: the sums of earlier chunks
+(``resume``) are added last, so that the longest chain of additions is a chunk's length plus the
+number of chunks; then the block is stored, or folded to its largest value without touching memory.
+
+Emitted as IR because the loop vectoriser never keeps such a block in registers: plain Numba loops
+reach about a third of the multiply-add peak, this 0.93 to 0.97 (`bench/roofline.py`).  A 6 x 16
+block over panels of their own for each side was level, with twice the packed memory.
+"""
+
+from __future__ import annotations
+
+from math import lcm
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .simd import (
+    Vectors,
+    array_data,
+    choose_registers,
+    depth_loop,
+    element,
+    index,
+    target_features,
+)
+
+REGISTERS = choose_registers(target_features())
+SINGLE = Vectors(ir.FloatType(), REGISTERS.width // 4)
+LANES = SINGLE.lanes
+
+# As many accumulators as leave registers for VECTORS columns and a broadcast.
+ROWS = 4 if REGISTERS.count == 16 else 8
+VECTORS = 3
+COLUMNS = VECTORS * LANES
+# Rows that are whole panels, whole row groups and whole column groups.
+UNIT = lcm(ROWS, COLUMNS)
+# Depth steps a turn of the main loop, of which a chunk is a multiple.
+UNROLL = 4
+
+_PLACES = [(row, v) for row in range(ROWS) for v in range(VECTORS)]
+
+
+def _multiply_add(builder: Any, left: Any, right: Any, total: Any) -> Any:
+    if REGISTERS.fused:
+        return SINGLE.intrinsic(builder, "fma", [left, right, total])
+    return builder.fadd(total, builder.fmul(left, right))
+
+
+def _accumulate(builder: Any, a: Any, a_at: Any, b: Any, b_at: Any, depth: Any) -> list[Any]:
+    """Emit prolog and main loop; return the block's sums in registers."""
+    panel_size = builder.mul(depth, index(LANES))
+
+    def row_at(row: int) -> Any:
+        panel, lane = divmod(row, LANES)
+        return builder.add(a_at, builder.add(builder.mul(panel_size, index(panel)), index(lane)))
+
+    rows = [row_at(row) for row in range(ROWS)]
+    columns = [builder.add(b_at, builder.mul(panel_size, index(v))) for v in range(VECTORS)]
+    with depth_loop(builder, depth, UNROLL, [SINGLE.zero()] * len(_PLACES)) as (k, sums):
+        for turn in range(UNROLL):
+            here = builder.mul(builder.add(k, index(turn)), index(LANES))
+            loaded = [SINGLE.load(builder, b, builder.add(at, here)) for at in columns]
+            for row, at in enumerate(rows):
+                entry = builder.load(builder.gep(a, [builder.add(at, here)]))
+                spread = SINGLE.broadcast(builder, entry)
+                for v, column in enumerate(loaded):
+                    place = row * VECTORS + v
+                    sums[place] = _multiply_add(builder, spread, column, sums[place])
+    return sums
+
+
+def _places(builder: Any, c_at: Any, c_stride: Any) -> list[Any]:
+    """Return where each vector of the block lies in C."""
+    rows = [builder.add(c_at, builder.mul(c_stride, index(row))) for row in range(ROWS)]
+    return [builder.add(rows[row], index(v * LANES)) for row, v in _PLACES]
+
+
+def _resume(builder: Any, sums: list[Any], c: Any, places: list[Any], resume: Any) -> list[Any]:
+    """Emit: where `resume` is not 0, add the block's earlier sums from memory."""
+    fresh = builder.block
+    again, ready = builder.append_basic_block("resume"), builder.append_basic_block("ready")
+    builder.cbranch(builder.icmp_signed("!=", resume, index(0)), again, ready)
+    builder.position_at_end(again)
+    added = [
+        builder.fadd(SINGLE.load(builder, c, at), value)
+        for at, value in zip(places, sums, strict=True)
+    ]
+    builder.branch(ready)
+    builder.position_at_end(ready)
+    totals = [builder.phi(SINGLE.kind) for _ in sums]
+    for phi, value, more in zip(totals, sums, added, strict=True):
+        phi.add_incoming(value, fresh)
+        phi.add_incoming(more, again)
+    return totals
+
+
+def _totals(context: Any, builder: Any, signature: Any, args: Any) -> tuple[list[Any], Any, Any]:
+    """Emit all but the epilog's end; return the block's sums, C and the places in it."""
+    a, b, c = (array_data(context, builder, signature, args, position) for position in (0, 2, 5))
+    places = _places(builder, args[6], args[7])
+    sums = _accumulate(builder, a, args[1], b, args[3], args[4])
+    return _resume(builder, sums, c, places, args[8]), c, places
+
+
+def _emit_store(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    totals, c, places = _totals(context, builder, signature, args)
+    for value, at in zip(totals, places, strict=True):
+        SINGLE.store(builder, value, c, at)
+    return context.get_dummy_value()
+
+
+def _emit_peak(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    totals, *_ = _totals(context, builder, signature, args)
+    mask = SINGLE.broadcast(builder, args[9])
+    best = None
+    for value in totals:
+        bits = builder.and_(builder.bitcast(value, mask.type), mask)
+        kept = builder.bitcast(bits, SINGLE.kind)
+        best = kept if best is None else SINGLE.maximum(builder, best, kept)
+    top = element(builder, best, 0)
+    for lane in range(1, LANES):
+        top = SINGLE.maximum(builder, top, element(builder, best, lane))
+    return top
+
+
+def _signature(result: Any, a: Any, b: Any, c: Any, *more: Any) -> Any:
+    at = types.int64
+    return result(a, at, b, at, at, c, at, at, at, *more)
+
+
+@intrinsic
+def store_block(typing, a, a_at, b, b_at, depth, c, c_at, c_stride, resume):
+    """C = (resume ? C : 0) + A B."""
+    return _signature(types.void, a, b, c), _emit_store
+
+
+@intrinsic
+def peak_block(typing, a, a_at, b, b_at, depth, c, c_at, c_stride, resume, mask):
+    """Return the largest entry of (resume ? C : 0) + A B; nothing is stored.
+
+    `mask` (int32) is applied to each sum's bits: 0x7FFFFFFF gives max |.|, -1 the signed maximum.
+    """
+    return _signature(types.float32, a, b, c, types.int32), _emit_peak

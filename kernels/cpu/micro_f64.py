@@ -1,0 +1,117 @@
+"""The deciding micro-kernel: a register block of eight-lane float64 dot products, as LLVM IR.
+
+    lane l of (row r, column c)  =  sum over k = l, l + 8, l + 16, ... of fl(x_r[k] y_c[k])
+
+in ascending k, every product rounded before it is added: the deciding arithmetic to the letter,
+for a block of pairs at once.  Rows are read as they lie in memory, eight entries a step, so the
+lanes of a pair fill 8 / lanes registers.  The lane sums may start from and go back to memory, for
+a depth that is walked in chunks, or be added up (neighbours first) into the dot product.
+
+A plain loop over pairs keeps one pair's lanes in registers and reloads both rows for each: a
+third of this speed.  The float32 block's layout with one chunk a lane was tried too: level at
+d = 4096, half as fast at d = 64, because its lane sums pass through memory eight times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .micro_f32 import REGISTERS
+from .simd import Vectors, array_data, depth_loop, element, index
+
+LANES = 8
+DOUBLE = Vectors(ir.DoubleType(), REGISTERS.width // 8)
+# Vectors that hold the lanes of one pair.
+PARTS = LANES // DOUBLE.lanes
+
+
+def _shape() -> tuple[int, int]:
+    """Rows and columns of the block: as many pairs as the registers' accumulators hold."""
+    pairs = (12 if REGISTERS.count == 16 else 24) // PARTS
+    return {3: (1, 3), 6: (2, 3), 24: (4, 6)}[pairs]
+
+
+ROWS, COLUMNS = _shape()
+
+
+_PAIRS = [(row, column) for row in range(ROWS) for column in range(COLUMNS)]
+
+
+def _lane_sums(context: Any, builder: Any, signature: Any, args: Any) -> list[Any]:
+    """Emit the main loop; return the lanes of each pair, PARTS vectors a pair."""
+    x, y, memory = (
+        array_data(context, builder, signature, args, position) for position in (0, 2, 6)
+    )
+    _, x_at, _, y_at, stride, depth, _, start_at = args[:8]
+    rows = [builder.add(x_at, builder.mul(stride, index(row))) for row in range(ROWS)]
+    columns = [builder.add(y_at, builder.mul(stride, index(column))) for column in range(COLUMNS)]
+    start = [
+        DOUBLE.load(builder, memory, builder.add(start_at, index(slot * DOUBLE.lanes)))
+        for slot in range(len(_PAIRS) * PARTS)
+    ]
+    with depth_loop(builder, depth, LANES, start) as (k, sums):
+        for part in range(PARTS):
+            here = builder.add(k, index(part * DOUBLE.lanes))
+            left = [DOUBLE.load(builder, x, builder.add(at, here)) for at in rows]
+            for column, at in enumerate(columns):
+                right = DOUBLE.load(builder, y, builder.add(at, here))
+                for row in range(ROWS):
+                    slot = (row * COLUMNS + column) * PARTS + part
+                    sums[slot] = builder.fadd(sums[slot], builder.fmul(left[row], right))
+    return sums
+
+
+def _tree(builder: Any, parts: list[Any]) -> Any:
+    """Emit the sum of a pair's lanes, neighbours first: ((0+1)+(2+3))+((4+5)+(6+7))."""
+    while len(parts) > 1:
+        parts = [_neighbours(builder, a, b) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    (vector,) = parts
+    while vector.type.count > 1:
+        vector = _neighbours(builder, vector, None)
+    return element(builder, vector, 0)
+
+
+def _neighbours(builder: Any, left: Any, right: Any) -> Any:
+    """Emit the sums of neighbouring lanes of two vectors laid end to end (or of one)."""
+    count = left.type.count * (1 if right is None else 2)
+    right = ir.Constant(left.type, ir.Undefined) if right is None else right
+    even = DOUBLE.shuffle(builder, left, right, list(range(0, count, 2)))
+    odd = DOUBLE.shuffle(builder, left, right, list(range(1, count, 2)))
+    return builder.fadd(even, odd)
+
+
+def _emit_lanes(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    sums = _lane_sums(context, builder, signature, args)
+    memory = array_data(context, builder, signature, args, 6)
+    for slot, value in enumerate(sums):
+        DOUBLE.store(builder, value, memory, builder.add(args[8], index(slot * DOUBLE.lanes)))
+    return context.get_dummy_value()
+
+
+def _emit_dots(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    sums = _lane_sums(context, builder, signature, args)
+    out = array_data(context, builder, signature, args, 8)
+    for pair, (row, column) in enumerate(_PAIRS):
+        total = _tree(builder, sums[pair * PARTS : (pair + 1) * PARTS])
+        at = builder.add(args[9], builder.add(builder.mul(args[10], index(row)), index(column)))
+        builder.store(total, builder.gep(out, [at]))
+    return context.get_dummy_value()
+
+
+@intrinsic
+def sum_lanes(typing, x, x_at, y, y_at, stride, depth, memory, start_at, end_at):
+    """Add one depth chunk of a block: its lane sums go from memory[start_at] to memory[end_at]."""
+    at = types.int64
+    return types.void(x, at, y, at, at, at, memory, at, at), _emit_lanes
+
+
+@intrinsic
+def dot_block(typing, x, x_at, y, y_at, stride, depth, memory, start_at, out, out_at, out_stride):
+    """Add the last depth chunk of a block and write its dot products."""
+    at = types.int64
+    return types.void(x, at, y, at, at, at, memory, at, out, at, at), _emit_dots

@@ -1,0 +1,42 @@
+"""Packing: rows of data into panels, the order in which the micro-kernels read them.
+
+A panel interleaves ``lanes`` rows, and the depth is cut into chunks; storage of a packed matrix:
+
+    for each chunk of the depth          (offset: first depth of the chunk x padded rows)
+        for each panel of `lanes` rows   (size: chunk length x lanes)
+            panel[k, lane]
+
+Padding rows and depths are zero: they add +0 to a sum, which changes none.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .compiling import compiled
+from .micro_f32 import LANES
+from .rows import halves, scaled
+
+
+@compiled
+def pack_units(block, exponents, squares, panels, padded, first, depth, chunk):
+    """Pack rows as float32 unit vectors, as rows first, first + 1, ... of `padded` rows.
+
+    `first` and the block's length are whole panels, unless the block is the last.
+    """
+    rows, width = block.shape
+    for low in range(0, rows, LANES):
+        high = min(rows, low + LANES)
+        for start in range(0, depth, chunk):
+            length = min(chunk, depth - start)
+            base = start * padded + (first + low) * length
+            panels[base : base + length * LANES] = 0.0
+            for i in range(low, high):
+                if squares[i] == 0.0:
+                    continue
+                lead, rest = halves(np.int64(exponents[i]))
+                inverse = 1.0 / np.sqrt(squares[i])
+                at = base + i - low
+                for k in range(start, min(start + length, width)):
+                    unit = np.float32(scaled(block[i, k], lead, rest) * inverse)
+                    panels[at + (k - start) * LANES] = unit

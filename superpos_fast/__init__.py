@@ -1,0 +1,8 @@
+"""Angle statistics of large sets of vectors: exact, without the Gram matrix."""
+
+from .execution import Execution
+from .results import Coherence, Run
+from .statistics import coherence
+
+__all__ = ["Coherence", "Execution", "Run", "coherence"]
+__version__ = "0.1.0"

@@ -1,0 +1,217 @@
+"""The command line: `superpos-fast coherence [FILE]`. Numba is imported when the work starts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from importlib.metadata import version
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .data import EXAMPLE_FILE, example
+from .sources import open_table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .results import Coherence
+
+PROGRAM = "superpos-fast"
+MISTAKE, INTERRUPTED = 2, 130  # exit statuses
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+class Zero(StrEnum):
+    """What to do with rows of zeros, which have no direction."""
+
+    skip = "skip"
+    refuse = "raise"
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"{PROGRAM} {version('superpos_fast')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version, and stop."
+        ),
+    ] = False,
+) -> None:
+    """Exact pairwise angles of the rows of a matrix."""
+
+
+@app.command()
+def coherence(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="A .npy, .npz or .safetensors file; the embedded example if left out.",
+        ),
+    ] = None,
+    tensor: Annotated[
+        str | None, typer.Option(help="Which 2-d tensor of FILE, where it holds several.")
+    ] = None,
+    other: Annotated[
+        Path | None, typer.Option(help="Compare with the rows of this file instead.")
+    ] = None,
+    other_tensor: Annotated[str | None, typer.Option(help="Which 2-d tensor of --other.")] = None,
+    signed: Annotated[
+        bool, typer.Option("--signed", help="The largest cosine, not the largest |cosine|.")
+    ] = False,
+    threads: Annotated[
+        int | None, typer.Option(help="How many threads; all that the process may use.")
+    ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="What to take beyond the input at most, such as 2GiB.")
+    ] = None,
+    zero: Annotated[Zero, typer.Option(help="What to do with rows of zeros.")] = Zero.refuse,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Find the two rows of FILE that are closest to parallel."""
+    vectors = _open(file, tensor, "--tensor needs a FILE")
+    others = None
+    if other is not None or other_tensor is not None:
+        others = _open(other, other_tensor, "--other-tensor needs --other")
+
+    from . import coherence as measure
+
+    found = measure(
+        vectors,
+        others,
+        signed=signed,
+        return_pair=True,
+        zero=zero.value,
+        threads=threads,
+        memory=memory,
+        progress=not as_json and sys.stderr.isatty(),
+    )
+    facts = _facts(file, vectors, other, others, signed, found)
+    if as_json:
+        print(json.dumps(facts), flush=True)
+    else:
+        _show(facts)
+
+
+def _open(file: Path | None, tensor: str | None, requirement: str) -> NDArray[Any]:
+    if file is not None:
+        return open_table(file, tensor)
+    if tensor is not None:
+        raise ValueError(f"{requirement}, got {tensor!r} alone")
+    return example()
+
+
+def _facts(
+    file: Path | None,
+    vectors: NDArray[Any],
+    other: Path | None,
+    others: NDArray[Any] | None,
+    signed: bool,
+    found: Coherence,
+) -> dict[str, Any]:
+    """All there is to say about a run, as JSON has it."""
+
+    def matrix(path: Path | None, array: NDArray[Any]) -> dict[str, Any]:
+        file = None if path is None else str(path)
+        return {"file": file, "shape": list(array.shape), "dtype": array.dtype.name}
+
+    run = found.run
+    flops = 2 * run.pairs * vectors.shape[1]
+    return {
+        "value": found.value,
+        "angle": found.angle,
+        "i": found.i,
+        "j": found.j,
+        "signed": signed,
+        "vectors": matrix(file, vectors),
+        "other": None if others is None else matrix(other, others),
+        "pairs": run.pairs,
+        "survivors": run.survivors,
+        "threads": run.threads,
+        "seconds": run.seconds,
+        "gflops": flops / run.seconds / 1e9 if run.seconds else None,
+    }
+
+
+def _show(facts: dict[str, Any]) -> None:
+    """Print the facts for a person: a label and a value a line."""
+    i, j, other = facts["i"], facts["j"], facts["other"]
+    lines = {
+        "max cos" if facts["signed"] else "max |cos|": repr(facts["value"]),
+        "angle": f"{facts['angle']:.6f} degrees",
+        "pair": f"row {i} of vectors, row {j} of other" if other else f"rows {i} and {j}",
+    }
+    for name, label in ("vectors", "file"), ("other", "other file"):
+        if matrix := facts[name]:
+            lines[name] = f"{' x '.join(map(str, matrix['shape']))} {matrix['dtype']}"
+            lines[label] = matrix["file"] or f"the embedded example {EXAMPLE_FILE}"
+    lines["pairs"] = f"{facts['pairs']:,}, of which {facts['survivors']:,} decided in float64"
+    lines["time"] = f"{facts['seconds']:.3g} s, threads: {facts['threads']}"
+    if facts["gflops"] is not None:
+        lines["speed"] = f"{facts['gflops']:.3g} useful GFLOP/s"
+    _print_table(lines)
+
+
+def _print_table(lines: dict[str, str]) -> None:
+    if not sys.stdout.isatty():  # no edge to wrap at: lines stay whole for whoever greps them
+        width = max(map(len, lines)) + 2
+        print(*(f"{label:{width}}{value}" for label, value in lines.items()), sep="\n", flush=True)
+        return
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for place, (label, value) in enumerate(lines.items()):
+        table.add_row(label, Text(value, style="" if place else "bold"))
+    Console(highlight=False).print(table)
+    sys.stdout.flush()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        What stands after the program's name; `sys.argv[1:]` if left out.
+
+    Returns
+    -------
+    int
+        The exit status: 0, 2 after a mistake in the arguments or files, 130 after Ctrl-C.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a file's name may be beyond its encoding
+    try:
+        status: int = app(arguments, prog_name=PROGRAM, standalone_mode=False) or 0
+        return status
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except (ValueError, TypeError, OSError, MemoryError, ImportError) as error:
+        return _complain(str(error) or type(error).__name__)
+    except Exception as error:
+        # A usage error: its class is click's, which newer releases of typer carry inside.
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        return _complain(f"{message()} (see {PROGRAM} --help)")
+
+
+def _complain(message: str) -> int:
+    print(f"{PROGRAM}: {' '.join(message.split())}", file=sys.stderr)
+    return MISTAKE

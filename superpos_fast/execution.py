@@ -1,0 +1,157 @@
+"""The execution keywords, the same for every public function, and their defaults."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict
+
+Progress = bool | Callable[[int, int], object]
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_BINARY_UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+_LEAST_DEFAULT_MEMORY = 256 * 2**20
+_DEFAULT_MEMORY_PER_ROW = 64
+
+
+class Execution(TypedDict, total=False):
+    """Keywords that say how to compute, never what.
+
+    Attributes
+    ----------
+    threads : int or None
+        Threads to use; None for as many as the process may use (processor affinity, control-group
+        quota, ``NUMBA_NUM_THREADS`` and ``OMP_NUM_THREADS``, whichever is least).
+    memory : int, str or None
+        Cap in bytes (or "512MiB", "2GB") on what is allocated beyond the input;
+        None for max(256 MiB, 64 bytes a row).
+    progress : bool or callable
+        True shows a progress bar; a function is called with (pairs done, pairs in all).
+    backend : str
+        "auto", "cpu" or "reference" (plain NumPy: slow, the same answers).
+    """
+
+    threads: int | None
+    memory: int | str | None
+    progress: Progress
+    backend: str
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Checked execution keywords; `memory` is None where the default applies."""
+
+    threads: int
+    memory: int | None
+    progress: Progress
+    backend: str
+
+    def memory_for(self, rows: int) -> int:
+        """Return the cap in bytes for a computation on `rows` rows."""
+        if self.memory is not None:
+            return self.memory
+        return max(_LEAST_DEFAULT_MEMORY, _DEFAULT_MEMORY_PER_ROW * rows)
+
+
+def resources(execution: Execution) -> Resources:
+    """Check the execution keywords and fill in the defaults."""
+    unknown = sorted(set(execution) - set(Execution.__annotations__))
+    if unknown:
+        known = ", ".join(Execution.__annotations__)
+        raise TypeError(f"{unknown[0]}: is no keyword of this function, which has {known}")
+    backend = execution.get("backend", "auto")
+    if not isinstance(backend, str):
+        raise TypeError(f"backend: must be a name, got {backend!r}")
+    progress = execution.get("progress", False)
+    if not (isinstance(progress, bool) or callable(progress)):
+        raise TypeError(f"progress: must be True, False or a function, got {progress!r}")
+    return Resources(
+        _threads(execution.get("threads")), _memory(execution.get("memory")), progress, backend
+    )
+
+
+def _threads(value: int | None) -> int:
+    if value is None:
+        return available_threads()
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"threads: must be a whole number, got {value!r}")
+    if int(value) < 1:
+        raise ValueError(f"threads: must be at least 1, got {value}")
+    return int(value)
+
+
+def _memory(value: int | str | None) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return _parse_size(value)
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"memory: must be bytes or a size like '2GiB', got {value!r}")
+    if int(value) < 1:
+        raise ValueError(f"memory: must be at least 1 byte, got {value}")
+    return int(value)
+
+
+def _parse_size(text: str) -> int:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text, re.IGNORECASE)
+    if match is None or (match[3] and not match[2]):
+        raise ValueError(f"memory: must be bytes or a size like '2GiB', got {text!r}")
+    unit = match[2].lower()
+    size = int(float(match[1]) * (_BINARY_UNITS if match[3] else _UNITS)[unit])
+    if size < 1:
+        raise ValueError(f"memory: must be at least 1 byte, got {text!r}")
+    return size
+
+
+def available_threads() -> int:
+    """Return how many threads this process may use at once."""
+    limits = [_affinity(), _quota()]
+    for variable in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        first = os.environ.get(variable, "").split(",")[0].strip()
+        if first.isdigit() and int(first) > 0:
+            limits.append(int(first))
+    return min(limits)
+
+
+def _affinity() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _quota() -> int:
+    """Return the control group's processor quota, rounded up; a large number where there is none."""
+    unlimited = 1 << 20
+    for group in _control_groups():
+        try:
+            if (group / "cpu.max").exists():
+                quota, period = (group / "cpu.max").read_text().split()
+            else:
+                quota = (group / "cpu.cfs_quota_us").read_text().strip()
+                period = (group / "cpu.cfs_period_us").read_text().strip()
+            if quota not in ("max", "-1"):
+                unlimited = min(unlimited, max(1, math.ceil(int(quota) / int(period))))
+        except (OSError, ValueError):
+            continue
+    return unlimited
+
+
+def _control_groups() -> list[Path]:
+    """Return the folders of this process's control group and all above it, versions 1 and 2."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    folders: list[Path] = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = Path("/sys/fs/cgroup") / ("cpu" if controllers else "")
+        own = root / path.lstrip("/")
+        folders += [own, *(above for above in own.parents if above.is_relative_to(root))]
+    return folders

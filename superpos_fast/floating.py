@@ -1,0 +1,63 @@
+"""The floating-point mode that the deciding arithmetic is defined in.
+
+A host program may have switched its threads to flush-to-zero (torch and some C libraries do) or to
+another rounding direction, and threads inherit that mode.  Every thread that computes does so
+inside `ieee_mode`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+
+_SMALLEST = 2.0**-1074
+_SMALLEST_NORMAL = 2.0**-1022
+_ENVIRONMENT_BYTES = 256  # fenv_t is 32 bytes or fewer on every platform
+
+
+def _is_ieee(half: float = 0.5, huge: float = 2.0**1000, ulp: float = 2.0**-52) -> bool:
+    """Test the current thread's mode; the arguments keep the interpreter from folding constants."""
+    keeps_subnormals = _SMALLEST * huge > 0.0 and _SMALLEST_NORMAL * half * huge > 0.0
+    rounds_to_nearest = 1.0 + half * ulp == 1.0 and 1.0 + 0.75 * ulp > 1.0
+    return keeps_subnormals and rounds_to_nearest
+
+
+@contextlib.contextmanager
+def ieee_mode() -> Iterator[None]:
+    """Compute in round-to-nearest with subnormals; give the thread its own mode back afterwards.
+
+    Raises
+    ------
+    RuntimeError
+        If the thread is in another mode and the C library cannot change that.
+    """
+    with np.errstate(all="ignore"):
+        if _is_ieee():
+            yield
+            return
+        saved = ctypes.create_string_buffer(_ENVIRONMENT_BYTES)
+        library = _c_library()
+        if library is not None:
+            library.fegetenv(saved)
+            library.fesetenv(ctypes.c_void_p(-1))  # FE_DFL_ENV of glibc and musl
+        try:
+            if not _is_ieee():
+                raise RuntimeError(
+                    "floating-point mode: must round to nearest and keep subnormal numbers, "
+                    "got a thread with flush-to-zero or another rounding that cannot be reset here"
+                )
+            yield
+        finally:
+            if library is not None:
+                library.fesetenv(saved)
+
+
+def _c_library() -> ctypes.CDLL | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "fesetenv") else ctypes.CDLL("libm.so.6")

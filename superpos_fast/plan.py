@@ -1,0 +1,236 @@
+"""The plan: how a triangle or rectangle of pairs is cut into groups and tiles under a memory cap.
+
+Pure integers.  Rows are packed a *group* at a time, as many as the cap allows; each pair of groups
+is walked in *tiles*, the unit of work of a thread; a tile that stays open is decided in *squares*.
+Of the upper triangle only tiles that touch it are walked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isqrt
+from typing import Any
+
+# Multiply-adds in a tile: 1e9 is 10 to 20 ms, long against the 50 us of Python a tile costs and
+# short enough for Ctrl-C and an even finish; small problems are cut into about 16 tiles a thread.
+_LARGEST_TILE = 10**9
+_SMALLEST_TILE = 2 * 10**7
+_TILES_PER_THREAD = 16
+
+# A tile is decided whole once more than one pair in 64 is undecided.  Deciding a listed pair costs
+# 40 (d = 768) to 90 (d = 64) times a pair of the float64 tile kernel, so the break-even is there.
+_OPEN_SHARE = 64
+_MOST_SURVIVORS = 1 << 16
+_FEWEST_SURVIVORS = 256
+
+_LARGEST_SQUARE = 480
+_LARGEST_READ = 2**22
+_STATE_BYTES = 12  # exponent and square of a row
+_SURVIVOR_BYTES = 12 + 16 + 16  # as the screen lists it, its indices, its row's numbers
+_SQUARE_PAIR_BYTES = 8 * 3  # cosines, magnitudes and masks of a decided square
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Pairs of rows row..row_end of one side with rows column..column_end of the other."""
+
+    row: int
+    row_end: int
+    column: int
+    column_end: int
+
+    def pairs(self, triangle: bool) -> int:
+        """Return the number of pairs; of a `triangle` only those with row < column."""
+        if not triangle:
+            return (self.row_end - self.row) * (self.column_end - self.column)
+        return _below(self.row_end, self) - _below(self.row, self)
+
+    def split(self, rows: int, columns: int, triangle: bool) -> Iterator[Tile]:
+        """Yield the tile in pieces, row by row; of a `triangle` only those that touch it."""
+        for row in range(self.row, self.row_end, rows):
+            for column in range(self.column, self.column_end, columns):
+                row_end = min(row + rows, self.row_end)
+                column_end = min(column + columns, self.column_end)
+                if not triangle or column_end - 1 > row:
+                    yield Tile(row, row_end, column, column_end)
+
+
+def _below(row_end: int, tile: Tile) -> int:
+    """Count the pairs row < column of rows 0..row_end with the tile's columns."""
+
+    def triangle(columns: int) -> int:
+        short = min(row_end, columns)
+        return row_end * columns - short * (short + 1) // 2 - (row_end - short) * columns
+
+    return triangle(tile.column_end) - triangle(tile.column)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one computation is carried out.
+
+    Attributes
+    ----------
+    rows, columns : int
+        Vectors on the two sides; the same ones for a triangle.
+    triangle : bool
+        Whether only pairs row < column count.
+    group_rows, group_columns : int
+        Rows packed at a time on each side.
+    tile_rows, tile_columns : int
+        Shape of a tile.
+    square : int
+        Side of the pieces in which an open tile is decided.
+    survivors : int
+        Pairs that a screen may leave undecided before a tile is called open.
+    listed : int
+        Listed pairs decided at a time.
+    read_rows : int
+        Rows read, surveyed and packed at a time.
+    threads : int
+        Threads that share the work.
+    """
+
+    rows: int
+    columns: int
+    triangle: bool
+    group_rows: int
+    group_columns: int
+    tile_rows: int
+    tile_columns: int
+    square: int
+    survivors: int
+    listed: int
+    read_rows: int
+    threads: int
+
+    @property
+    def whole(self) -> Tile:
+        """All pairs as one tile."""
+        return Tile(0, self.rows, 0, self.columns)
+
+    @property
+    def pairs(self) -> int:
+        """Number of pairs."""
+        return self.whole.pairs(self.triangle)
+
+    def passes(self) -> Iterator[Tile]:
+        """Yield the pairs of groups, every second row backwards so that a group stays packed."""
+        groups = self.whole.split(self.group_rows, self.group_columns, self.triangle)
+        row: list[Tile] = []
+        backwards = False
+        for group in groups:
+            if row and group.row != row[0].row:
+                yield from reversed(row) if backwards else row
+                row, backwards = [], not backwards
+            row.append(group)
+        yield from reversed(row) if backwards else row
+
+    def tiles(self, group: Tile) -> Iterator[Tile]:
+        """Yield the tiles of a pair of groups."""
+        return group.split(self.tile_rows, self.tile_columns, self.triangle)
+
+
+def make_plan(
+    rows: int,
+    columns: int | None,
+    depth: int,
+    threads: int,
+    memory: int,
+    kernels: Any,
+) -> Plan:
+    """Plan a triangle of `rows` vectors, or a rectangle of `rows` x `columns`.
+
+    Raises
+    ------
+    ValueError
+        If the memory cap is too small; the message names the smallest that works.
+    """
+    triangle = columns is None
+    columns = rows if columns is None else columns
+    unit = kernels.UNIT
+    state = _STATE_BYTES * (rows if triangle else rows + columns)
+    fixed = state + threads * kernels.SCRATCH_BYTES
+    panel_bytes = 4 * max(kernels.packed_depth(depth)[0], 0)
+    scaled_bytes = 8 * (-(-depth // 8) * 8)
+    # What each use of memory needs at least, and its share of what the fixed part leaves.
+    pair_bytes = 4 * scaled_bytes + _SURVIVOR_BYTES
+    smallest_square = kernels.DECIDE_UNIT
+    needs = {
+        "panels": (2, 2 * unit * panel_bytes),
+        "square": (6, threads * _square_bytes(smallest_square, scaled_bytes)),
+        "listed": (12, threads * (pair_bytes + _FEWEST_SURVIVORS * _SURVIVOR_BYTES)),
+        "read": (12, threads * unit * 2 * scaled_bytes),
+    }
+    smallest = fixed + max(share * least for share, least in needs.values())
+    if memory < smallest:
+        raise ValueError(
+            f"memory: must be at least {smallest} bytes for {rows} x {columns} pairs of "
+            f"{depth} entries on {threads} threads, got {memory}"
+        )
+    left = memory - fixed
+    budget = {use: left // share for use, (share, _) in needs.items()}
+    group_rows, group_columns = _groups(
+        rows, columns, triangle, budget["panels"] // max(panel_bytes, 1), unit
+    )
+    tile_rows, tile_columns = _tile_shape(
+        rows, columns, depth, threads, triangle, kernels.TILE_ROWS, kernels.TILE_COLUMNS
+    )
+    listed = budget["listed"] // threads // 2
+    survivors = min(
+        max(_FEWEST_SURVIVORS, tile_rows * tile_columns // _OPEN_SHARE),
+        _MOST_SURVIVORS,
+        max(_FEWEST_SURVIVORS, listed // _SURVIVOR_BYTES),
+    )
+    read_rows = min(budget["read"] // threads, _LARGEST_READ) // (2 * scaled_bytes)
+    return Plan(
+        rows=rows,
+        columns=columns,
+        triangle=triangle,
+        group_rows=group_rows,
+        group_columns=group_columns,
+        tile_rows=tile_rows,
+        tile_columns=tile_columns,
+        square=_square_side(budget["square"] // threads, scaled_bytes, smallest_square),
+        survivors=survivors,
+        listed=max(1, min(4096, listed // (4 * scaled_bytes))),
+        read_rows=max(1, read_rows // unit) * unit,
+        threads=threads,
+    )
+
+
+def _groups(rows: int, columns: int, triangle: bool, room: int, unit: int) -> tuple[int, int]:
+    """Return how many rows of each side are packed at once, of `room` rows in all."""
+    padded_rows, padded_columns = (-(-count // unit) * unit for count in (rows, columns))
+    if triangle and padded_rows <= room:
+        return padded_rows, padded_rows
+    half = max(unit, room // 2 // unit * unit)
+    if triangle:
+        return half, half
+    if padded_rows <= half:
+        return padded_rows, min(padded_columns, max(unit, (room - padded_rows) // unit * unit))
+    group_columns = min(padded_columns, half)
+    return min(padded_rows, max(unit, (room - group_columns) // unit * unit)), group_columns
+
+
+def _tile_shape(
+    rows: int, columns: int, depth: int, threads: int, triangle: bool, height: int, width: int
+) -> tuple[int, int]:
+    """Return a tile's shape in multiples of a cache block of `height` x `width`."""
+    work = rows * columns * depth // (2 if triangle else 1)
+    size = min(max(work // (_TILES_PER_THREAD * threads), _SMALLEST_TILE), _LARGEST_TILE)
+    side = isqrt(max(1, size // depth))
+    return max(1, round(side / height)) * height, max(1, round(side / width)) * width
+
+
+def _square_bytes(side: int, scaled_bytes: int) -> int:
+    return side * side * _SQUARE_PAIR_BYTES + 2 * side * 2 * scaled_bytes
+
+
+def _square_side(room: int, scaled_bytes: int, unit: int) -> int:
+    side = min(_LARGEST_SQUARE // unit * unit, isqrt(room // _SQUARE_PAIR_BYTES) // unit * unit)
+    side = max(side, unit)
+    while side > unit and _square_bytes(side, scaled_bytes) > room:
+        side -= unit
+    return side

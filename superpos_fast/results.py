@@ -1,0 +1,68 @@
+"""The records that the public functions return."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Run:
+    """Facts about a run; no part of the answer.
+
+    Attributes
+    ----------
+    seconds : float
+        Wall time of the whole call.
+    threads : int
+        Threads that the call was allowed.
+    backend : str
+        Name of the backend that ran.
+    pairs : int
+        Pairs that the answer is about.
+    survivors : int
+        Pairs that the float32 screen left undecided one by one, decided in float64.
+    open_pairs : int
+        Pairs decided in float64 tile by tile, because too many of a tile were undecided.
+    """
+
+    seconds: float
+    threads: int
+    backend: str
+    pairs: int
+    survivors: int
+    open_pairs: int
+
+
+@dataclass(frozen=True)
+class Coherence:
+    """The largest cosine between two vectors of a set, and who they are.
+
+    Attributes
+    ----------
+    value : float
+        max |cos| (or max cos, where it was asked for with ``signed=True``).
+    i, j : int
+        The pair that has it; of several such pairs the lowest (i, j).
+    run : Run
+        Facts about the run, left out of comparisons.
+    """
+
+    value: float
+    i: int
+    j: int
+    run: Run = field(compare=False, repr=False)
+
+    @property
+    def angle(self) -> float:
+        """The angle between the pair's lines (``signed=True``: vectors), in degrees.
+
+        Good to 4 units in the last place, as the C library's arc cosine is.
+        """
+        return math.degrees(math.acos(self.value))
+
+    def __str__(self) -> str:
+        return (
+            f"coherence {self.value:.9g} ({self.angle:.4f} degrees) "
+            f"between vectors {self.i} and {self.j}"
+        )

@@ -1,0 +1,62 @@
+"""Error bounds of the screens: how far a fast dot product may lie from the deciding cosine."""
+
+from __future__ import annotations
+
+UNIT_ROUNDOFF_32 = 2.0**-24
+UNIT_ROUNDOFF_64 = 2.0**-53
+
+
+def float32_bound(depth: int, chain: int) -> float:
+    """Bound |fl32(<u, v>) - cos(x, y)| for packed unit rows u, v of the rows x, y.
+
+    Parameters
+    ----------
+    depth : int
+        Entries in a row.
+    chain : int
+        Largest number of roundings that one product goes through (its own and the additions').
+
+    Returns
+    -------
+    float
+        The sum of four parts, rounded up:
+
+        - accumulation, gamma_m |u| |v| with gamma_m = m u32 / (1 - m u32) (Higham, *Accuracy and
+          Stability of Numerical Algorithms*, 2nd ed., section 3.1) and |u|, |v| <= 1 + 2^-22;
+        - the unit rows' own rounding to float32, u32 each, times the other's length;
+        - underflow: a product, or an entry of a unit row, below the normal numbers loses at most
+          2^-150, which d of them keep far below d 2^-126;
+        - the deciding cosine's distance from the real one: lanes of d/8 products, three levels of
+          the tree, and the square root and quotient (see `decision_bound`).
+    """
+    gamma = chain * UNIT_ROUNDOFF_32 / (1.0 - chain * UNIT_ROUNDOFF_32)
+    accumulation = gamma * (1.0 + 2.0**-22) ** 2
+    rounding = 2.0 * UNIT_ROUNDOFF_32 * (1.0 + 2.0**-20)
+    underflow = depth * 2.0**-126
+    return (accumulation + rounding + underflow + decision_bound(depth)) * (1.0 + 2.0**-20)
+
+
+def decision_bound(depth: int) -> float:
+    """Bound the distance of the deciding cosine from the cosine of the given numbers.
+
+    A product passes through at most m = ceil(d/8) + 4 roundings, so the dot product is off by
+    gamma_m |x| |y| and each square by gamma_m of itself, half of which reaches the quotient; the
+    product of squares, its root and the quotient add 3 roundings.  Entries dropped or products
+    lost below 2^-1022 of a row's largest entry change less than d 2^-1020.
+    """
+    roundings = (depth + 7) // 8 + 4
+    gamma = roundings * UNIT_ROUNDOFF_64 / (1.0 - roundings * UNIT_ROUNDOFF_64)
+    return 2.0 * gamma + 4.0 * UNIT_ROUNDOFF_64 + depth * 2.0**-1020
+
+
+def extremum_gate(best: float, bound: float) -> float:
+    """Return the fast value that a pair must reach to be as good as the decided `best`."""
+    return best - bound
+
+
+def extremum_slack(bound: float) -> float:
+    """Return how far below a seen fast value another pair may lie and still be better.
+
+    Two bounds, and room for rounding the difference to float32.
+    """
+    return 2.0 * bound + 2.0 * UNIT_ROUNDOFF_32

@@ -1,0 +1,198 @@
+"""Input: whatever holds one vector a row, checked once; the only room that refuses user data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+EXACT_INTEGER = 2**53
+_CPU_DEVICES = (1, 3)  # DLPack: kDLCPU, kDLCUDAHost
+
+
+class _DLPack(Protocol):
+    def __dlpack__(self) -> object: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
+
+Matrix = ArrayLike | _DLPack
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """A checked matrix, one vector a row, and what is known of each row.
+
+    Attributes
+    ----------
+    name : str
+        The argument it came in as.
+    array : ndarray, shape (n, d)
+        The numbers as they came.
+    exponents : ndarray of int32, shape (n,)
+        Power of two in [2^e, 2^(e+1)) of which a row's largest entry lies.
+    squares : ndarray of float64, shape (n,)
+        Squared length of the scaled row; 0 where a row of zeros is left out.
+    """
+
+    name: str
+    array: Any
+    exponents: Any
+    squares: Any
+
+    @property
+    def kept(self) -> int:
+        """Number of rows that are not left out."""
+        return int(np.count_nonzero(self.squares))
+
+    def read(self, start: int, stop: int) -> Any:
+        """Return rows as C-contiguous float32 or float64: a view where they are that already."""
+        return _native(self.array[start:stop])
+
+    def take(self, rows: Any) -> Any:
+        """Return the listed rows, likewise."""
+        return _native(self.array[rows])
+
+
+def _working_type(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
+    """Return the narrower of float32 and float64 that holds every number of a type (to 2^53)."""
+    narrow = dtype.itemsize <= (2 if dtype.kind in "biu" else 4)
+    return np.float32 if narrow else np.float64
+
+
+def _native(block: Any) -> Any:
+    return np.ascontiguousarray(block, dtype=_working_type(block.dtype))
+
+
+def as_matrix(data: Any, name: str) -> Any:
+    """Return `data` as a two-dimensional NumPy array of real numbers, without a copy if it can be.
+
+    Raises
+    ------
+    TypeError
+        If it holds what is refused: complex numbers, objects, long doubles, masked entries, or
+        lies on a device.
+    ValueError
+        If it is not two-dimensional or its vectors have no entries.
+    """
+    if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
+        count = int(np.ma.getmaskarray(data).sum())
+        raise TypeError(f"{name}: must have no masked entries, got {count} masked")
+    array = _as_array(data, name)
+    _refuse_type(array.dtype, name)
+    if array.ndim != 2:
+        raise ValueError(
+            f"{name}: must be two-dimensional, one vector a row, got shape {array.shape}"
+        )
+    if array.shape[1] == 0:
+        raise ValueError(f"{name}: must have at least one column, got shape {array.shape}")
+    return array
+
+
+def _as_array(data: Any, name: str) -> Any:
+    if isinstance(data, np.ndarray):
+        return np.asarray(data)
+    if hasattr(data, "__dlpack_device__"):
+        device = int(data.__dlpack_device__()[0])
+        if device not in _CPU_DEVICES:
+            raise TypeError(f"{name}: must lie in the host's memory, got DLPack device {device}")
+        try:
+            return np.from_dlpack(data)
+        except (BufferError, RuntimeError, TypeError, ValueError) as error:
+            if not hasattr(data, "__array__"):
+                raise TypeError(f"{name}: must be readable by NumPy, got {_line(error)}") from None
+    try:
+        return np.asarray(data)
+    except Exception as error:
+        raise TypeError(f"{name}: must be readable by NumPy, got {_line(error)}") from None
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _refuse_type(dtype: np.dtype[Any], name: str) -> None:
+    if dtype.kind == "f" and dtype.itemsize > 8:
+        reason = "the answer is decided in float64"
+    elif dtype.kind in "biuf" or dtype.name == "bfloat16":
+        return
+    elif dtype.kind == "c":
+        reason = "complex vectors have no real angle"
+    else:
+        reason = "entries must be numbers"
+    raise TypeError(
+        f"{name}: must be real numbers of at most 64 bits ({reason}), got dtype {dtype}"
+    )
+
+
+def check_pair(left: Any, right: Any | None) -> None:
+    """Check that the shapes of `vectors` and `other` make at least one pair."""
+    if right is None:
+        if len(left) < 2:
+            raise ValueError(f"vectors: must have at least two rows, got shape {left.shape}")
+        return
+    for array, name in ((left, "vectors"), (right, "other")):
+        if not len(array):
+            raise ValueError(f"{name}: must have at least one row, got shape {array.shape}")
+    if left.shape[1] != right.shape[1]:
+        raise ValueError(
+            f"other: must have {left.shape[1]} columns like vectors, got shape {right.shape}"
+        )
+
+
+def survey(
+    array: Any,
+    name: str,
+    zero: str,
+    least: int,
+    block_rows: int,
+    kernels: Any,
+    each: Callable[[Callable[[int], None], Iterable[int]], None],
+) -> Vectors:
+    """Look at every row once, in blocks that `each` deals to threads, and refuse bad ones.
+
+    `least` is the number of non-zero rows that the question needs.
+    """
+    count = len(array)
+    vectors = Vectors(name, array, np.zeros(count, np.int32), np.zeros(count, np.float64))
+    bad: list[int] = []
+
+    def look(start: int) -> None:
+        stop = min(start + block_rows, count)
+        _check_integers(array[start:stop], name, start)
+        exponents, squares, first_bad = kernels.survey(vectors.read(start, stop))
+        vectors.exponents[start:stop] = exponents
+        vectors.squares[start:stop] = squares
+        if first_bad >= 0:
+            bad.append(start + first_bad)
+
+    each(look, range(0, count, block_rows))
+    if bad:
+        row = min(bad)
+        entries = array[row].astype(np.float64)
+        value = entries[~np.isfinite(entries)][0]
+        raise ValueError(f"{name}: entries must be finite, got {value} in row {row}")
+    if vectors.kept < count and zero == "raise":
+        row = int(np.argmin(vectors.squares))
+        raise ValueError(
+            f"{name}: rows must not be zero (zero='skip' leaves them out), got zeros in row {row}"
+        )
+    if vectors.kept < least:
+        raise ValueError(f"{name}: must have at least {least} non-zero rows, got {vectors.kept}")
+    return vectors
+
+
+def _check_integers(block: Any, name: str, start: int) -> None:
+    if block.dtype.kind not in "iu" or block.dtype.itemsize < 8:
+        return
+    beyond = block > EXACT_INTEGER
+    if block.dtype.kind == "i":
+        beyond |= block < -EXACT_INTEGER
+    if beyond.any():
+        row, column = (int(axis[0]) for axis in np.nonzero(beyond))
+        raise ValueError(
+            f"{name}: integers must be within 2**53 of zero, which float64 holds exactly, "
+            f"got {block[row, column]} in row {start + row}"
+        )

@@ -1,0 +1,76 @@
+"""What several rooms' tests share."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import oracles
+import pytest
+
+from superpos_fast import Coherence, coherence
+
+LARGEST_CAP = 1 << 30
+
+
+class Exporter:
+    """An array that speaks DLPack and nothing else."""
+
+    CPU = (1, 0)
+
+    def __init__(self, array, device=CPU):
+        self.array, self.device = array, device
+
+    def __dlpack__(self, **options):
+        if self.device != self.CPU:
+            raise BufferError("This array lies elsewhere.\nCopy it first.")
+        return self.array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self.device
+
+
+def smallest_memory(vectors, other=None, **options) -> int:
+    """The smallest cap that is accepted, as the refusal of a smaller one states it."""
+    with pytest.raises(ValueError, match=r"^memory\b.*\bat least [0-9]+ bytes") as refusal:
+        coherence(vectors, other, **(options | {"memory": 1}))
+    return int(re.search(r"at least (\d+) bytes", str(refusal.value))[1])
+
+
+def caps(vectors, other=None, fractions=(0.0, 0.05, 0.2, 1.0), **options) -> list[int]:
+    """Caps between the smallest (0) and 1 GiB (1), evenly spread over the orders of magnitude."""
+    least = smallest_memory(vectors, other, **options)
+    return [round(least * max(1.0, LARGEST_CAP / least) ** part) for part in fractions]
+
+
+def check(vectors, other=None, *, signed=False, zero="raise", **execution) -> Coherence:
+    """Compare with the oracle, bit for bit."""
+    question = {"signed": signed, "zero": zero}
+    record = coherence(vectors, other, return_pair=True, **question, **execution)
+    expected = oracles.coherence(vectors, other, **question)
+    assert (record.value, record.i, record.j) == expected
+    return record
+
+
+def in_new_process(
+    program: str, *arguments, environment=None, folder=None, timeout=240
+) -> subprocess.CompletedProcess:
+    """Run Python source in a process of its own; `environment` maps a name to None to remove it."""
+    variables = {**os.environ, **(environment or {})}
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        env={name: value for name, value in variables.items() if value is not None},
+        cwd=folder or Path(sys.executable).parent,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def output_of(program: str, *arguments, **options) -> list[str]:
+    """The words that a program prints when all goes well."""
+    process = in_new_process(program, *arguments, **options)
+    assert process.returncode == 0, process.stderr
+    return process.stdout.split()
