@@ -35,11 +35,10 @@ types: $(VENV)/test ## mypy --strict on the package and its kernels
 		--cache-dir ../../.mypy_cache -p superpos_fast
 
 bench: $(VENV)/bench ## the asv suite on this machine
-	$(BIN)/asv machine --yes --config bench/asv.conf.json
-	$(BIN)/asv run --config bench/asv.conf.json --python=same
+	cd bench && ../$(BIN)/asv machine --yes && ../$(BIN)/asv run --python=same
 
 peers: $(VENV)/bench ## a table against NumPy, faiss, scikit-learn and torch
-	$(BIN)/python bench/peers.py
+	$(BIN)/python -m bench.peers
 
 clean: ## remove .venv and everything built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -83,6 +83,11 @@ def _chains(typing_context, steps, x):
         undefined, everywhere = ir.Constant(vector, ir.Undefined), ir.VectorType(first.type, lanes)
         x = builder.insert_element(undefined, x, first)
         x = builder.shuffle_vector(x, undefined, ir.Constant(everywhere, None))
+        # Equal starts would be equal chains, which a compiler may merge.
+        starts = [
+            builder.fadd(x, ir.Constant(vector, [float(chain)] * lanes))
+            for chain in range(machine.chains)
+        ]
         builder.branch(loop)
 
         builder.position_at_end(loop)
@@ -92,8 +97,8 @@ def _chains(typing_context, steps, x):
         results = accs
         for _ in range(UNROLL):
             results = [multiply_add(acc) for acc in results]
-        for acc, result in zip(accs, results, strict=True):
-            acc.add_incoming(x, entry)
+        for acc, start, result in zip(accs, starts, results, strict=True):
+            acc.add_incoming(start, entry)
             acc.add_incoming(result, loop)
         following = builder.add(step, ir.Constant(index, 1))
         step.add_incoming(following, loop)

@@ -31,7 +31,7 @@ def packed_depth(depth: int) -> tuple[int, int]:
 
 
 def survey(block: Any) -> tuple[Any, Any, int]:
-    """Return exponents and squares of a block's rows and its first row that is not finite, or -1."""
+    """Return exponents and squares of a block's rows, and its first row not finite, or -1."""
     finite = np.isfinite(block).all(axis=1)
     exponents = np.zeros(len(block), np.int32)
     if not finite.all():
@@ -43,11 +43,11 @@ def survey(block: Any) -> tuple[Any, Any, int]:
 
 
 def scale(block: Any, exponents: Any, unit: int = 1) -> Any:
-    """Return float64 rows times 2**-exponent; what falls below 2**-1022 becomes zero."""
+    """Return float64 rows times 2**-exponent; what would fall below 2**-1022 becomes zero."""
     del unit
-    rows = np.ldexp(block.astype(np.float64), -exponents[:, None])
-    rows[np.abs(rows) < 2.0**-1022] = 0.0
-    return rows
+    rows = block.astype(np.float64)
+    rows[np.abs(rows) < np.ldexp(1.0, exponents[:, None] - 1022)] = 0.0
+    return np.ldexp(rows, -exponents[:, None])
 
 
 def lane_dots(left: Any, right: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from enum import StrEnum
-from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from . import __version__
 from .data import EXAMPLE_FILE, example
 from .sources import open_table
 
@@ -38,7 +38,7 @@ class Zero(StrEnum):
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"{PROGRAM} {version('superpos_fast')}")
+        print(f"{PROGRAM} {__version__}")
         raise typer.Exit
 
 
@@ -83,10 +83,10 @@ def coherence(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Find the two rows of FILE that are closest to parallel."""
-    vectors = _open(file, tensor, "--tensor needs a FILE")
+    vectors = _open(file, tensor, "--tensor: must come with a FILE")
     others = None
     if other is not None or other_tensor is not None:
-        others = _open(other, other_tensor, "--other-tensor needs --other")
+        others = _open(other, other_tensor, "--other-tensor: must come with --other")
 
     from . import coherence as measure
 
@@ -111,7 +111,7 @@ def _open(file: Path | None, tensor: str | None, requirement: str) -> NDArray[An
     if file is not None:
         return open_table(file, tensor)
     if tensor is not None:
-        raise ValueError(f"{requirement}, got {tensor!r} alone")
+        raise ValueError(f"{requirement}, got only {tensor!r}")
     return example()
 
 
@@ -140,7 +140,7 @@ def _facts(
         "vectors": matrix(file, vectors),
         "other": None if others is None else matrix(other, others),
         "pairs": run.pairs,
-        "survivors": run.survivors,
+        "decided": run.survivors + run.open_pairs,
         "threads": run.threads,
         "seconds": run.seconds,
         "gflops": flops / run.seconds / 1e9 if run.seconds else None,
@@ -159,7 +159,7 @@ def _show(facts: dict[str, Any]) -> None:
         if matrix := facts[name]:
             lines[name] = f"{' x '.join(map(str, matrix['shape']))} {matrix['dtype']}"
             lines[label] = matrix["file"] or f"the embedded example {EXAMPLE_FILE}"
-    lines["pairs"] = f"{facts['pairs']:,}, of which {facts['survivors']:,} decided in float64"
+    lines["pairs"] = f"{facts['pairs']:,}, of which {facts['decided']:,} decided in float64"
     lines["time"] = f"{facts['seconds']:.3g} s, threads: {facts['threads']}"
     if facts["gflops"] is not None:
         lines["speed"] = f"{facts['gflops']:.3g} useful GFLOP/s"

@@ -67,9 +67,7 @@ class Crew:
             return
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, "superpos_fast")
-        futures = [
-            self._pool.submit(_work_through, work, shared) for _ in range(self._threads)
-        ]
+        futures = [self._pool.submit(_work_through, work, shared) for _ in range(self._threads)]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             if any(future.exception() for future in done):

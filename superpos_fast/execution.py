@@ -124,7 +124,7 @@ def _affinity() -> int:
 
 
 def _quota() -> int:
-    """Return the control group's processor quota, rounded up; a large number where there is none."""
+    """Return the control group's processor quota, rounded up; 2**20 where there is none."""
     unlimited = 1 << 20
     for group in _control_groups():
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isqrt
-from typing import Any
+from typing import Any, ClassVar
 
 # Multiply-adds in a tile: 1e9 is 10 to 20 ms, long against the 50 us of Python a tile costs and
 # short enough for Ctrl-C and an even finish; small problems are cut into about 16 tiles a thread.
@@ -22,10 +22,11 @@ _TILES_PER_THREAD = 16
 # 40 (d = 768) to 90 (d = 64) times a pair of the float64 tile kernel, so the break-even is there.
 _OPEN_SHARE = 64
 _MOST_SURVIVORS = 1 << 16
-_FEWEST_SURVIVORS = 256
+_FEWEST = 256
 
 _LARGEST_SQUARE = 480
 _LARGEST_READ = 2**22
+_MOST_LISTED = 4096
 _STATE_BYTES = 12  # exponent and square of a row
 _SURVIVOR_BYTES = 12 + 16 + 16  # as the screen lists it, its indices, its row's numbers
 _SQUARE_PAIR_BYTES = 8 * 3  # cosines, magnitudes and masks of a decided square
@@ -89,7 +90,7 @@ class Plan:
     read_rows : int
         Rows read, surveyed and packed at a time.
     threads : int
-        Threads that share the work.
+        Threads that share the work: as many as allowed, or as the memory has room for.
     """
 
     rows: int
@@ -149,41 +150,21 @@ def make_plan(
     """
     triangle = columns is None
     columns = rows if columns is None else columns
-    unit = kernels.UNIT
-    state = _STATE_BYTES * (rows if triangle else rows + columns)
-    fixed = state + threads * kernels.SCRATCH_BYTES
-    panel_bytes = 4 * max(kernels.packed_depth(depth)[0], 0)
-    scaled_bytes = 8 * (-(-depth // 8) * 8)
-    # What each use of memory needs at least, and its share of what the fixed part leaves.
-    pair_bytes = 4 * scaled_bytes + _SURVIVOR_BYTES
-    smallest_square = kernels.DECIDE_UNIT
-    needs = {
-        "panels": (2, 2 * unit * panel_bytes),
-        "square": (6, threads * _square_bytes(smallest_square, scaled_bytes)),
-        "listed": (12, threads * (pair_bytes + _FEWEST_SURVIVORS * _SURVIVOR_BYTES)),
-        "read": (12, threads * unit * 2 * scaled_bytes),
-    }
-    smallest = fixed + max(share * least for share, least in needs.values())
-    if memory < smallest:
+    needs = _Needs(rows + (0 if triangle else columns), depth, kernels)
+    if memory < needs.smallest(1):
         raise ValueError(
-            f"memory: must be at least {smallest} bytes for {rows} x {columns} pairs of "
-            f"{depth} entries on {threads} threads, got {memory}"
+            f"memory: must be at least {needs.smallest(1)} bytes for {rows} x {columns} pairs of "
+            f"{depth} entries, got {memory}"
         )
-    left = memory - fixed
-    budget = {use: left // share for use, (share, _) in needs.items()}
+    threads = max(few for few in range(1, threads + 1) if memory >= needs.smallest(few))
+    budget = needs.shares(memory, threads)
     group_rows, group_columns = _groups(
-        rows, columns, triangle, budget["panels"] // max(panel_bytes, 1), unit
+        rows, columns, triangle, budget["panels"] // max(needs.panel_row, 1), needs.unit
     )
     tile_rows, tile_columns = _tile_shape(
         rows, columns, depth, threads, triangle, kernels.TILE_ROWS, kernels.TILE_COLUMNS
     )
-    listed = budget["listed"] // threads // 2
-    survivors = min(
-        max(_FEWEST_SURVIVORS, tile_rows * tile_columns // _OPEN_SHARE),
-        _MOST_SURVIVORS,
-        max(_FEWEST_SURVIVORS, listed // _SURVIVOR_BYTES),
-    )
-    read_rows = min(budget["read"] // threads, _LARGEST_READ) // (2 * scaled_bytes)
+    most_survivors = min(_MOST_SURVIVORS, budget["survivors"] // _SURVIVOR_BYTES)
     return Plan(
         rows=rows,
         columns=columns,
@@ -192,12 +173,60 @@ def make_plan(
         group_columns=group_columns,
         tile_rows=tile_rows,
         tile_columns=tile_columns,
-        square=_square_side(budget["square"] // threads, scaled_bytes, smallest_square),
-        survivors=survivors,
-        listed=max(1, min(4096, listed // (4 * scaled_bytes))),
-        read_rows=max(1, read_rows // unit) * unit,
+        square=needs.square(budget["square"]),
+        survivors=min(most_survivors, max(_FEWEST, tile_rows * tile_columns // _OPEN_SHARE)),
+        listed=min(_MOST_LISTED, budget["listed"] // needs.listed_pair),
+        read_rows=min(budget["read"], _LARGEST_READ) // needs.read_unit * needs.unit or needs.unit,
         threads=threads,
     )
+
+
+class _Needs:
+    """What each use of memory needs at least, and its share of what the fixed part leaves."""
+
+    # Half of the cap goes to packed rows, which leaves room for what NumPy and Numba allocate.
+    SHARES: ClassVar = {"panels": 2, "square": 6, "survivors": 12, "listed": 12, "read": 12}
+
+    def __init__(self, rows: int, depth: int, kernels: Any) -> None:
+        scaled = 8 * (-(-depth // 8) * 8)
+        self.unit, self._square_unit = kernels.UNIT, kernels.DECIDE_UNIT
+        self._state, self._scratch = _STATE_BYTES * rows, kernels.SCRATCH_BYTES
+        self._scaled = scaled
+        self.panel_row = 4 * kernels.packed_depth(depth)[0]
+        self.listed_pair = 4 * scaled
+        self.read_unit = 2 * scaled * self.unit
+
+    def _least(self, use: str, threads: int) -> int:
+        return {
+            "panels": 2 * self.unit * self.panel_row,
+            "square": threads * self._square_bytes(self._square_unit),
+            "survivors": threads * _FEWEST * _SURVIVOR_BYTES,
+            "listed": threads * self.listed_pair,
+            "read": threads * self.read_unit,
+        }[use]
+
+    def smallest(self, threads: int) -> int:
+        """Return the smallest cap in which that many threads can work."""
+        least = max(share * self._least(use, threads) for use, share in self.SHARES.items())
+        return self._state + threads * self._scratch + least
+
+    def shares(self, memory: int, threads: int) -> dict[str, int]:
+        """Return the bytes for each use: packed rows for all, the rest for each thread."""
+        left = memory - self._state - threads * self._scratch
+        return {
+            use: left // share // (1 if use == "panels" else threads)
+            for use, share in self.SHARES.items()
+        }
+
+    def square(self, room: int) -> int:
+        """Return the side of the largest square that fits."""
+        side = _LARGEST_SQUARE // self._square_unit * self._square_unit
+        while side > self._square_unit and self._square_bytes(side) > room:
+            side -= self._square_unit
+        return side
+
+    def _square_bytes(self, side: int) -> int:
+        return side * side * _SQUARE_PAIR_BYTES + 4 * side * self._scaled
 
 
 def _groups(rows: int, columns: int, triangle: bool, room: int, unit: int) -> tuple[int, int]:
@@ -222,15 +251,3 @@ def _tile_shape(
     size = min(max(work // (_TILES_PER_THREAD * threads), _SMALLEST_TILE), _LARGEST_TILE)
     side = isqrt(max(1, size // depth))
     return max(1, round(side / height)) * height, max(1, round(side / width)) * width
-
-
-def _square_bytes(side: int, scaled_bytes: int) -> int:
-    return side * side * _SQUARE_PAIR_BYTES + 2 * side * 2 * scaled_bytes
-
-
-def _square_side(room: int, scaled_bytes: int, unit: int) -> int:
-    side = min(_LARGEST_SQUARE // unit * unit, isqrt(room // _SQUARE_PAIR_BYTES) // unit * unit)
-    side = max(side, unit)
-    while side > unit and _square_bytes(side, scaled_bytes) > room:
-        side -= unit
-    return side

@@ -9,7 +9,7 @@ from .execution import Progress
 
 
 @contextlib.contextmanager
-def reporting(progress: Progress, total: int) -> Iterator[Callable[[int], None]]:
+def reporting(progress: Progress, total: int) -> Iterator[Callable[[int], object]]:
     """Yield the function to call with each number of pairs done, one thread at a time."""
     if progress is False:
         yield lambda pairs: None
@@ -17,7 +17,7 @@ def reporting(progress: Progress, total: int) -> Iterator[Callable[[int], None]]
         from tqdm.auto import tqdm
 
         with tqdm(total=total, unit="pair", unit_scale=True) as bar:
-            yield lambda pairs: None if bar.update(pairs) else None
+            yield bar.update
     else:
         done = 0
 

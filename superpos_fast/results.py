@@ -26,12 +26,12 @@ class Run:
         Pairs decided in float64 tile by tile, because too many of a tile were undecided.
     """
 
-    seconds: float
-    threads: int
-    backend: str
-    pairs: int
-    survivors: int
-    open_pairs: int
+    seconds: float = 0.0
+    threads: int = 0
+    backend: str = ""
+    pairs: int = 0
+    survivors: int = 0
+    open_pairs: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Coherence:
     value: float
     i: int
     j: int
-    run: Run = field(compare=False, repr=False)
+    run: Run = field(default=Run(), compare=False, repr=False)
 
     @property
     def angle(self) -> float:

@@ -83,7 +83,7 @@ class _Walk(Generic[P]):
         reduction: Reduction[P],
         plan: Plan,
         kernels: Any,
-        advance: Callable[[int], None],
+        advance: Callable[[int], object],
     ) -> None:
         self.rows, self.columns = rows, columns
         self.reduction, self.plan, self.kernels = reduction, plan, kernels
@@ -108,6 +108,8 @@ class _Walk(Generic[P]):
         crew.each(work, self.plan.tiles(self.plan.whole))
 
     def _walk_screened(self, crew: Crew) -> None:
+        depth = self.rows.array.shape[1]
+        self._bound = float32_bound(depth, self.kernels.chain(depth))
         packer = _Packer(self.rows, self.columns, self.plan, self.kernels, crew)
         for group in self.plan.passes():
             left, right = packer.pack(group)
@@ -142,7 +144,6 @@ class _Walk(Generic[P]):
     def _screen(self, workspace: Any, tile: Tile, left: Any, right: Any) -> None:
         if self._closed(tile):
             return
-        bound = float32_bound(self.rows.array.shape[1], self.kernels.chain(self.rows.array.shape[1]))
         found = self.kernels.screen(
             workspace,
             left,
@@ -155,8 +156,8 @@ class _Walk(Generic[P]):
             ),
             right.first - left.first if self.plan.triangle else None,
             self.reduction.signed,
-            extremum_gate(self.reduction.threshold(self.partial), bound),
-            extremum_slack(bound),
+            extremum_gate(self.reduction.threshold(self.partial), self._bound),
+            extremum_slack(self._bound),
         )
         if found is None:
             self._decide_open(workspace, tile)

@@ -67,13 +67,13 @@ def open_table(path: str | os.PathLike[str], tensor: str | None = None) -> NDArr
     file = Path(path)
     list_tables = _FORMATS.get(file.suffix.lower())
     if list_tables is None:
-        raise ValueError(f"path must end in {', '.join(_FORMATS)}, got {str(file)!r}")
+        raise ValueError(f"path: must end in {', '.join(_FORMATS)}, got {str(file)!r}")
     if not file.exists():
-        raise FileNotFoundError(f"path must be a file, but there is no {str(file)!r}")
+        raise FileNotFoundError(f"path: must be a file, but there is no {str(file)!r}")
     if not file.is_file():
-        raise ValueError(f"path must be a regular file, got {str(file)!r}")
+        raise ValueError(f"path: must be a regular file, got {str(file)!r}")
     if list_tables is _npy_tables and tensor is not None:
-        raise ValueError(f"tensor must be left out for a .npy file, got {tensor!r}")
+        raise ValueError(f"tensor: must be left out for a .npy file, got {tensor!r}")
     with file.open("rb") as stream:
         with _reading(file):
             tables = list_tables(stream)
@@ -103,7 +103,7 @@ def _reading(file: Path) -> Iterator[None]:
         # KeyError, EOFError, RecursionError, zlib.error and more, and promise none of them.
         reason = _short(" ".join(str(error).split()) or type(error).__name__)
         raise ValueError(
-            f"path must be a readable {file.suffix} file, got {str(file)!r}: {reason}"
+            f"path: must be a readable {file.suffix} file, got {str(file)!r}: {reason}"
         ) from None
 
 
@@ -114,9 +114,9 @@ def _choose(file: Path, tables: dict[str, _Table], wanted: str | None) -> _Table
     if wanted is not None and wanted in matrices:
         return matrices[wanted]
     if not matrices:
-        raise ValueError(f"path must hold a 2-d array, got {str(file)!r} with {_listing(tables)}")
+        raise ValueError(f"path: must hold a 2-d array, got {str(file)!r} with {_listing(tables)}")
     raise ValueError(
-        f"tensor must name one of the 2-d arrays of {str(file)!r}, "
+        f"tensor: must name one of the 2-d arrays of {str(file)!r}, "
         f"got {wanted!r} where there are {_listing(matrices)}"
     )
 

@@ -90,7 +90,7 @@ def test_several_tensors_are_listed(tmp_path):
     path = tmp_path / "a.safetensors"
     safetensors.numpy.save_file({"W": MATRIX, "V": MATRIX.astype("f2"), "b": np.ones(3)}, path)
     for tensor in (None, "U", "b"):
-        with pytest.raises(ValueError, match="^tensor must name one of the 2-d") as error:
+        with pytest.raises(ValueError, match="^tensor: must name one of the 2-d") as error:
             open_table(path, tensor)
         text = one_line(error)
         assert "'W' (4, 3) I64" in text
@@ -131,7 +131,7 @@ def test_what_is_no_file(tmp_path):
 
 def test_tensor_of_a_nameless_file(tmp_path):
     np.save(tmp_path / "a.npy", MATRIX)
-    with pytest.raises(ValueError, match=r"tensor must be left out for a \.npy file, got 'W'"):
+    with pytest.raises(ValueError, match=r"tensor: must be left out for a \.npy file, got 'W'"):
         open_table(tmp_path / "a.npy", "W")
 
 

@@ -17,7 +17,7 @@ BLOCK_LANES = ROWS * COLUMNS * LANES
 SCRATCH_SIZE = BLOCK_LANES * (1 + CACHE_SIDE // ROWS * (CACHE_SIDE // COLUMNS))
 
 
-@njit
+@njit(inline="always")
 def write_cosines(products, square, other_squares, last):
     """Turn a row of dot products into cosines; NaN for the columns up to `last`, no pairs."""
     for j in range(products.size):
@@ -26,7 +26,7 @@ def write_cosines(products, square, other_squares, last):
         products[j] = np.nan
 
 
-@njit
+@njit(inline="always")
 def dot_tile(left, right, row, row_end, column, column_end, scratch, out):
     """Write the dot products of one cache block, chunk by chunk of the depth."""
     depth = left.shape[1]

@@ -49,9 +49,9 @@ def survey(block: Any) -> tuple[Any, Any, int]:
     """
     exponents = np.zeros(len(block), np.int32)
     squares = np.zeros(len(block), np.float64)
-    unsigned = np.uint32 if block.dtype == np.float32 else np.uint64
-    infinity = np.array(np.inf, block.dtype).view(unsigned)[()]
-    bad = rows.survey(block, block.view(unsigned), infinity, exponents, squares)
+    integer = np.int32 if block.dtype == np.float32 else np.int64
+    infinity = int(np.array(np.inf, block.dtype).view(integer))
+    bad = rows.survey(block, block.view(integer), infinity, exponents, squares)
     return exponents, squares, bad
 
 

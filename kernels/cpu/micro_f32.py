@@ -103,27 +103,12 @@ def _resume(builder: Any, sums: list[Any], c: Any, places: list[Any], resume: An
     return totals
 
 
-def _totals(context: Any, builder: Any, signature: Any, args: Any) -> tuple[list[Any], Any, Any]:
-    """Emit all but the epilog's end; return the block's sums, C and the places in it."""
-    a, b, c = (array_data(context, builder, signature, args, position) for position in (0, 2, 5))
-    places = _places(builder, args[6], args[7])
-    sums = _accumulate(builder, a, args[1], b, args[3], args[4])
-    return _resume(builder, sums, c, places, args[8]), c, places
-
-
-def _emit_store(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    totals, c, places = _totals(context, builder, signature, args)
-    for value, at in zip(totals, places, strict=True):
-        SINGLE.store(builder, value, c, at)
-    return context.get_dummy_value()
-
-
-def _emit_peak(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    totals, *_ = _totals(context, builder, signature, args)
-    mask = SINGLE.broadcast(builder, args[9])
+def _peak(builder: Any, totals: list[Any], mask: Any) -> Any:
+    """Emit the largest entry of the block after `mask` is applied to its bits."""
+    spread = SINGLE.broadcast(builder, mask)
     best = None
     for value in totals:
-        bits = builder.and_(builder.bitcast(value, mask.type), mask)
+        bits = builder.and_(builder.bitcast(value, spread.type), spread)
         kept = builder.bitcast(bits, SINGLE.kind)
         best = kept if best is None else SINGLE.maximum(builder, best, kept)
     top = element(builder, best, 0)
@@ -132,21 +117,36 @@ def _emit_peak(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     return top
 
 
-def _signature(result: Any, a: Any, b: Any, c: Any, *more: Any) -> Any:
-    at = types.int64
-    return result(a, at, b, at, at, c, at, at, at, *more)
+def _emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    a, b, c = (array_data(context, builder, signature, args, position) for position in (0, 2, 5))
+    _, a_at, _, b_at, depth, _, c_at, c_stride, resume, keep, mask = args
+    places = _places(builder, c_at, c_stride)
+    sums = _accumulate(builder, a, a_at, b, b_at, depth)
+    totals = _resume(builder, sums, c, places, resume)
+    store, fold, done = (builder.append_basic_block(name) for name in ("store", "fold", "done"))
+    builder.cbranch(keep, store, fold)
+    builder.position_at_end(store)
+    for value, at in zip(totals, places, strict=True):
+        SINGLE.store(builder, value, c, at)
+    builder.branch(done)
+    builder.position_at_end(fold)
+    top = _peak(builder, totals, mask)
+    builder.branch(done)
+    builder.position_at_end(done)
+    peak = builder.phi(SINGLE.element)
+    peak.add_incoming(ir.Constant(SINGLE.element, 0.0), store)
+    peak.add_incoming(top, fold)
+    return peak
 
 
 @intrinsic
-def store_block(typing, a, a_at, b, b_at, depth, c, c_at, c_stride, resume):
-    """C = (resume ? C : 0) + A B."""
-    return _signature(types.void, a, b, c), _emit_store
+def multiply_block(typing, a, a_at, b, b_at, depth, c, c_at, c_stride, resume, keep, mask):
+    """Compute the block (resume ? C : 0) + A B; store it in C, or return its largest entry.
 
-
-@intrinsic
-def peak_block(typing, a, a_at, b, b_at, depth, c, c_at, c_stride, resume, mask):
-    """Return the largest entry of (resume ? C : 0) + A B; nothing is stored.
-
-    `mask` (int32) is applied to each sum's bits: 0x7FFFFFFF gives max |.|, -1 the signed maximum.
+    `keep` (bool) says which.  `mask` (int32) is applied to each entry's bits before they are
+    compared: 0x7FFFFFFF gives max |.|, -1 the signed maximum.  One kernel with two ends, because
+    every place it is used costs half a second of compilation.
     """
-    return _signature(types.float32, a, b, c, types.int32), _emit_peak
+    at = types.int64
+    signature = types.float32(a, at, b, at, at, c, at, at, at, types.boolean, types.int32)
+    return signature, _emit

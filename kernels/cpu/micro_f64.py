@@ -14,7 +14,6 @@ d = 4096, half as fast at d = 64, because its lane sums pass through memory eigh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir

@@ -15,7 +15,7 @@ import numpy as np
 
 from .compiling import compiled
 from .micro_f32 import LANES
-from .rows import halves, scaled
+from .rows import scaled, scaling
 
 
 @compiled
@@ -34,9 +34,9 @@ def pack_units(block, exponents, squares, panels, padded, first, depth, chunk):
             for i in range(low, high):
                 if squares[i] == 0.0:
                     continue
-                lead, rest = halves(np.int64(exponents[i]))
+                first_factor, second_factor, least = scaling(np.int64(exponents[i]))
                 inverse = 1.0 / np.sqrt(squares[i])
                 at = base + i - low
                 for k in range(start, min(start + length, width)):
-                    unit = np.float32(scaled(block[i, k], lead, rest) * inverse)
-                    panels[at + (k - start) * LANES] = unit
+                    entry = scaled(block[i, k], first_factor, second_factor, least)
+                    panels[at + (k - start) * LANES] = np.float32(entry * inverse)

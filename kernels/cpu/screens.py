@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from .compiling import compiled
-from .micro_f32 import COLUMNS, LANES, ROWS, UNIT, peak_block, store_block
+from .micro_f32 import COLUMNS, LANES, ROWS, UNIT, multiply_block
 
 # A cache block of partial sums: 192 x 240 float32 = 180 KiB, which with its panels stays in a
 # 512 KiB L2.  96 x 960 and 384 x 480 were within 2 %, 96 x 240 4 % slower at d = 4096.
@@ -42,45 +42,32 @@ class Survivors(NamedTuple):
 
 
 @njit
-def first_column(row, column, shift, width):
-    """Return the first of the column groups column, column + width, ... with a pair i < j.
+def cache_blocks(tile, depth, chunk):
+    """Yield (row, column, depth) where each chunk of each cache block of a tile starts."""
+    for row in range(tile.row, tile.row_end, CACHE_ROWS):
+        for column in range(tile.column, tile.column_end, CACHE_COLUMNS):
+            for start in range(0, depth, chunk):
+                yield row, column, start
+
+
+@njit(inline="always")
+def first_column(row, column, shift):
+    """Return the first of the column groups column, column + COLUMNS, ... with a pair i < j.
 
     Column c is the same vector as row c + shift.
     """
     wanted = row + 1 - shift
-    return column if wanted <= column else column + (wanted - column) // width * width
+    return column if wanted <= column else column + (wanted - column) // COLUMNS * COLUMNS
 
 
-@njit
-def sum_chunk(left, right, row, row_end, column, column_end, shift, start, length, scratch):
-    """Add one depth chunk of a cache block to the partial sums in `scratch`."""
-    a_base, b_base = start * left.padded, start * right.padded
-    for strip in range(row, row_end, UNIT):
-        for c in range(
-            first_column(strip, column, shift, COLUMNS), column_end, COLUMNS
-        ):
-            for r in range(strip, min(strip + UNIT, row_end), ROWS):
-                store_block(
-                    left.panels,
-                    a_base + panel_place(r, length),
-                    right.panels,
-                    b_base + c * length,
-                    length,
-                    scratch,
-                    (r - row) * CACHE_COLUMNS + c - column,
-                    CACHE_COLUMNS,
-                    start,
-                )
-
-
-@njit
+@njit(inline="always")
 def panel_place(row, length):
     """Return where `row` begins in a chunk of panels."""
     return row // LANES * LANES * length + row % LANES
 
 
-@njit
-def keep(survivors, found, gate):
+@njit(inline="always")
+def drop(survivors, found, gate):
     """Drop the survivors below the gate; return how many stay, in their order."""
     kept = 0
     for s in range(found):
@@ -92,7 +79,7 @@ def keep(survivors, found, gate):
     return kept
 
 
-@njit
+@njit(inline="always")
 def list_block(left, right, row, column, at, shift, signed, gate, slack, scratch, survivors, found):
     """List the pairs of one stored register block that reach the gate; return (found, gate).
 
@@ -111,47 +98,13 @@ def list_block(left, right, row, column, at, shift, signed, gate, slack, scratch
                 continue
             gate = max(gate, np.float32(value - slack))
             if found == room:
-                found = keep(survivors, found, gate)
+                found = drop(survivors, found, gate)
                 if found > room // 2:
                     return -1, gate
             survivors.rows[found] = i
             survivors.columns[found] = j
             survivors.dots[found] = value
             found += 1
-    return found, gate
-
-
-@njit
-def screen_last_chunk(
-    left, right, row, row_end, column, column_end, shift, start, length,
-    signed, gate, slack, scratch, survivors, found,
-):  # fmt: skip
-    """Finish a cache block in registers: only a block whose peak reaches the gate is stored."""
-    mask = np.int32(-1) if signed else np.int32(0x7FFFFFFF)
-    a_base, b_base = start * left.padded, start * right.padded
-    for strip in range(row, row_end, UNIT):
-        for c in range(
-            first_column(strip, column, shift, COLUMNS), column_end, COLUMNS
-        ):
-            b_at = b_base + c * length
-            for r in range(strip, min(strip + UNIT, row_end), ROWS):
-                a_at = a_base + panel_place(r, length)
-                at = (r - row) * CACHE_COLUMNS + c - column
-                peak = peak_block(
-                    left.panels, a_at, right.panels, b_at, length,
-                    scratch, at, CACHE_COLUMNS, start, mask,
-                )  # fmt: skip
-                if peak < gate:
-                    continue
-                store_block(
-                    left.panels, a_at, right.panels, b_at, length,
-                    scratch, at, CACHE_COLUMNS, start,
-                )  # fmt: skip
-                found, gate = list_block(
-                    left, right, r, c, at, shift, signed, gate, slack, scratch, survivors, found
-                )
-                if found < 0:
-                    return -1, gate
     return found, gate
 
 
@@ -163,25 +116,40 @@ def screen_extremum(
 
     A pair stays when its float32 dot product reaches `gate`.  With every pair seen the gate rises
     to that pair's value less `slack`, twice the screen's error bound: whatever the tile's largest
-    cosine is, it is no smaller than a seen value less one bound.
+    cosine is, it is no smaller than a seen value less one bound.  A register block whose peak
+    stays below the gate is never stored; another is computed again and stored.
 
     Returns the number of survivors listed, or -1 where they do not fit: then the tile is open and
     must be decided whole.
     """
     found = 0
-    last = (depth - 1) // chunk * chunk
-    for row in range(tile.row, tile.row_end, CACHE_ROWS):
+    mask = np.int32(-1) if signed else np.int32(0x7FFFFFFF)
+    for row, column, start in cache_blocks(tile, depth, chunk):
         row_end = min(row + CACHE_ROWS, tile.row_end)
-        for column in range(tile.column, tile.column_end, CACHE_COLUMNS):
-            column_end = min(column + CACHE_COLUMNS, tile.column_end)
-            for start in range(0, last, chunk):
-                sum_chunk(
-                    left, right, row, row_end, column, column_end, shift, start, chunk, scratch
-                )
-            found, gate = screen_last_chunk(
-                left, right, row, row_end, column, column_end, shift, last, depth - last,
-                signed, gate, slack, scratch, survivors, found,
-            )  # fmt: skip
-            if found < 0:
-                return -1
-    return keep(survivors, found, gate)
+        column_end = min(column + CACHE_COLUMNS, tile.column_end)
+        length = min(chunk, depth - start)
+        last = start + length == depth
+        for strip in range(row, row_end, UNIT):
+            strip_end = min(strip + UNIT, row_end)
+            for c in range(first_column(strip, column, shift), column_end, COLUMNS):
+                b_at = start * right.padded + c * length
+                for r in range(strip, strip_end, ROWS):
+                    a_at = start * left.padded + panel_place(r, length)
+                    at = (r - row) * CACHE_COLUMNS + c - column
+                    keep = not last
+                    while True:
+                        peak = multiply_block(
+                            left.panels, a_at, right.panels, b_at, length,
+                            scratch, at, CACHE_COLUMNS, start, keep, mask,
+                        )  # fmt: skip
+                        if keep or peak < gate:
+                            break
+                        keep = True
+                    if last and keep:
+                        found, gate = list_block(
+                            left, right, r, c, at, shift, signed, gate, slack,
+                            scratch, survivors, found,
+                        )  # fmt: skip
+                        if found < 0:
+                            return -1
+    return drop(survivors, found, gate)

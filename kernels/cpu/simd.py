@@ -95,7 +95,9 @@ class Vectors:
         """Call an LLVM intrinsic of vectors by name (llvmlite cannot declare those itself)."""
         signature = ir.FunctionType(self.kind, [self.kind] * len(arguments))
         name = f"llvm.{name}.v{self.lanes}f{8 * self._size}"
-        return builder.call(cgutils.get_or_insert_function(builder.module, signature, name), arguments)
+        return builder.call(
+            cgutils.get_or_insert_function(builder.module, signature, name), arguments
+        )
 
     def load(self, builder: ir.IRBuilder, base: Any, at: Any) -> Any:
         value = builder.load(builder.bitcast(builder.gep(base, [at]), self.kind.as_pointer()))
@@ -125,10 +127,13 @@ def index(value: int) -> Any:
 
 
 def element(builder: ir.IRBuilder, vector: Any, lane: int) -> Any:
+    """Return one lane of a vector."""
     return builder.extract_element(vector, ir.Constant(LANE, lane))
 
 
-def array_data(context: Any, builder: ir.IRBuilder, signature: Any, args: Any, position: int) -> Any:
+def array_data(
+    context: Any, builder: ir.IRBuilder, signature: Any, args: Any, position: int
+) -> Any:
     """Return the data pointer of an array argument."""
     array = context.make_array(signature.args[position])(context, builder, args[position])
     return array.data
