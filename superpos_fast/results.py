@@ -14,8 +14,10 @@ class Run:
     ----------
     seconds : float
         Wall time of the whole call.
+    startup : float
+        Of these, spent importing and compiling kernels; next to nothing after a first call.
     threads : int
-        Threads that the call was allowed.
+        Threads that worked.
     backend : str
         Name of the backend that ran.
     pairs : int
@@ -27,6 +29,7 @@ class Run:
     """
 
     seconds: float = 0.0
+    startup: float = 0.0
     threads: int = 0
     backend: str = ""
     pairs: int = 0

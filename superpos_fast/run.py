@@ -22,7 +22,7 @@ from .progress import reporting
 from .reductions import Reduction
 from .results import Run
 from .screening import extremum_gate, extremum_slack, float32_bound
-from .vectors import Vectors, as_matrix, check_pair, survey
+from .vectors import Vectors, as_matrix, check_pair, survey, working_type
 
 P = TypeVar("P")
 
@@ -38,7 +38,12 @@ def reduce_pairs(
     left = as_matrix(vectors, "vectors")
     right = None if other is None else as_matrix(other, "other")
     check_pair(left, right)
+    loading = time.perf_counter()
     backend = choose_backend(allowed.backend)
+    for matrix in (left, right):
+        if matrix is not None:
+            backend.kernels.prepare(working_type(matrix.dtype))
+    startup = time.perf_counter() - loading
     count = len(left) + (0 if right is None else len(right))
     plan = make_plan(
         len(left),
@@ -60,6 +65,7 @@ def reduce_pairs(
             walk.run(crew)
     run = Run(
         seconds=time.perf_counter() - begin,
+        startup=startup,
         threads=plan.threads,
         backend=backend.name,
         pairs=_kept_pairs(rows, columns, plan.triangle),

@@ -56,14 +56,14 @@ class Vectors:
         return _native(self.array[rows])
 
 
-def _working_type(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
+def working_type(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
     """Return the narrower of float32 and float64 that holds every number of a type (to 2^53)."""
     narrow = dtype.itemsize <= (2 if dtype.kind in "biu" else 4)
     return np.float32 if narrow else np.float64
 
 
 def _native(block: Any) -> Any:
-    return np.ascontiguousarray(block, dtype=_working_type(block.dtype))
+    return np.require(block, working_type(block.dtype), ["C_CONTIGUOUS", "ALIGNED"])
 
 
 def as_matrix(data: Any, name: str) -> Any:

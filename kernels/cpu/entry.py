@@ -6,6 +6,7 @@ is `superpos_fast.backends`.
 
 from __future__ import annotations
 
+from functools import cache
 from math import ceil, lcm
 from typing import Any
 
@@ -40,6 +41,18 @@ def packed_depth(depth: int) -> tuple[int, int]:
     turn = micro_f32.UNROLL
     padded = ceil(depth / turn) * turn
     return padded, ceil(padded / ceil(padded / CHUNK) / turn) * turn
+
+
+@cache
+def prepare(dtype: Any) -> None:
+    """Compile the kernels, or load them from the cache, that every call on `dtype` needs."""
+    block = np.ones((2, 1), dtype)
+    exponents, squares, _ = survey(block)
+    scaled = scale(block, exponents)
+    listed_cosines(scaled, scaled, squares, squares)
+    packed = Packed(aligned(UNIT * packed_depth(1)[0], np.float32), squares, 0, 1)
+    packed.fill(block, exponents, 0)
+    screen(Workspace(1), packed, packed, (0, 2, 0, 2), 0, False, 0.0, 0.0)
 
 
 def survey(block: Any) -> tuple[Any, Any, int]:

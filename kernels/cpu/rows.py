@@ -13,6 +13,7 @@ from numba import njit
 
 from .compiling import compiled
 
+
 @njit(inline="always")
 def scaling(exponent):
     """Return two powers of two whose product is 2**-exponent, and the least magnitude kept.

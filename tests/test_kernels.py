@@ -1,0 +1,188 @@
+"""The kernels one by one: against the reference entry, and against their own error bounds."""
+
+import numpy as np
+import oracles
+import pytest
+from helpers import output_of
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import tables
+from superpos_fast.kernels import reference
+
+from superpos_fast.screening import decision_bound, extremum_slack, float32_bound
+
+pytest.importorskip("numba")
+numba_disabled = pytest.importorskip("numba").config.DISABLE_JIT
+pytestmark = pytest.mark.skipif(bool(numba_disabled), reason="compares compiled kernels")
+
+if not numba_disabled:
+    from superpos_fast.kernels.cpu import compiling, entry, micro_f32
+
+
+def same(left, right):
+    return np.array_equal(left, right, equal_nan=True)
+
+
+@given(tables(element_types=[np.dtype(np.float32), np.dtype(np.float64)]))
+def test_rows_match_the_reference(table):
+    table = np.require(table, table.dtype.newbyteorder("="), "CA")
+    exponents, squares, bad = entry.survey(table)
+    for ours, theirs in zip((exponents, squares, bad), reference.survey(table), strict=True):
+        assert same(ours, theirs)
+    scaled = entry.scale(table, exponents)[:, : table.shape[1]]
+    assert same(scaled, reference.scale(table, exponents))
+
+
+@pytest.mark.parametrize("depth", [1, 7, 8, 9, 64, 511, 512, 513, 1100])
+@pytest.mark.parametrize("shift", [None, 0, 3, -40])
+def test_decisions_match_the_reference(depth, shift):
+    rng = np.random.default_rng(depth)
+    rows, columns = rng.standard_normal((2, 101, depth))
+    rows[5] = columns[7] = 0.0
+    sides = []
+    for table in rows, columns:
+        exponents, squares, _ = entry.survey(table)
+        sides.append((table, exponents, squares))
+
+    def decided(kernels, unit):
+        (left, e, q), (right, f, p) = sides
+        left, right = kernels.scale(left, e, unit), kernels.scale(right, f, unit)
+        return kernels.tile_cosines(kernels.Workspace(1), left, right, q, p, shift)
+
+    ours = decided(entry, entry.DECIDE_UNIT)
+    with np.errstate(invalid="ignore"):
+        theirs = decided(reference, 1)
+    assert same(ours, theirs)
+    for i, j in (0, 100), (100, 0), (50, 51):
+        if not np.isnan(ours[i, j]):
+            assert ours[i, j] == oracles.cosine(rows[i].tolist(), columns[j].tolist())
+
+
+def screened(left, right, *, shift, gate, slack, survivors=20_000, signed=True):
+    sides, depth = [], left.shape[1]
+    for table in left, right:
+        exponents, squares, _ = entry.survey(table)
+        padded = -(-len(table) // entry.UNIT) * entry.UNIT
+        room = entry.aligned(padded * entry.packed_depth(depth)[0], np.float32)
+        room[:] = np.nan
+        packed = entry.Packed(room, squares, 0, depth)
+        for start in range(0, len(table), entry.UNIT):
+            stop = start + entry.UNIT
+            packed.fill(table[start:stop], exponents[start:stop], start)
+        sides.append(packed)
+    own = entry.Workspace(survivors)
+    found = entry.screen(own, *sides, (0, len(left), 0, len(right)), shift, signed, gate, slack)
+    return found, own.survivors.dots
+
+
+@given(
+    st.sampled_from([1, 3, 4, 5, 100, 191, 192, 193, 400, 770]),
+    st.sampled_from(["gaussian", "positive", "spiked", "alike", "tiny"]),
+    st.integers(0, 10**6),
+)
+def test_screen_is_within_its_bound(depth, kind, seed):
+    """All pairs listed: none lost, and every float32 dot within the bound of the decided cosine."""
+    rng = np.random.default_rng(seed)
+    left, right = rng.standard_normal((2, 61, depth))
+    if kind == "positive":
+        left, right = abs(left), abs(right)
+    elif kind == "spiked":
+        left[:, 0], right[:, -1] = 1e6, -1e6
+    elif kind == "alike":
+        left, right = left[0] + 1e-7 * left, left[0] + 1e-7 * right
+    elif kind == "tiny":
+        left, right = left * 10.0 ** -rng.integers(0, 60, left.shape), right
+    (i, j), dots = screened(left, right, shift=None, gate=-2.0, slack=9.0)
+    assert len(set(zip(i.tolist(), j.tolist(), strict=True))) == len(left) * len(right)
+    squares = [entry.survey(table)[1] for table in (left, right)]
+    scaled = [entry.scale(table, entry.survey(table)[0]) for table in (left, right)]
+    decided = entry.listed_cosines(scaled[0][i], scaled[1][j], squares[0][i], squares[1][j])
+    error = abs(dots[: len(i)].astype(np.float64) - decided)
+    assert error.max() <= float32_bound(depth, entry.chain(depth))
+
+
+@pytest.mark.parametrize("depth", [1, 8, 100, 1000])
+def test_deciding_cosine_is_within_its_bound(depth):
+    rng = np.random.default_rng(depth)
+    for scale in 1.0, 1e-9:
+        x, y = rng.standard_normal((2, depth))
+        y = x + scale * y
+        rows = x.tolist(), y.tolist()
+        error = abs(oracles.cosine(*rows) - oracles.exact_cosine(*rows))
+        assert error <= decision_bound(depth)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("shift", [None, 0, 13, -30])
+def test_screen_keeps_every_pair_that_may_win(signed, shift):
+    """The gate rises, survivors are dropped again, and the best pairs are among what stays."""
+    rng = np.random.default_rng(7)
+    left, right = rng.standard_normal((2, 500, 20))
+    bound = float32_bound(20, entry.chain(20))
+    (i, j), _ = screened(
+        left, right, shift=shift, gate=-np.inf, slack=extremum_slack(bound), signed=signed,
+        survivors=64,
+    )  # fmt: skip
+    cosines = left @ right.T / np.linalg.norm(left, axis=1)[:, None]
+    cosines /= np.linalg.norm(right, axis=1)
+    values = cosines if signed else abs(cosines)
+    if shift is not None:
+        rows, columns = np.indices(values.shape)
+        values[columns + shift <= rows] = -2
+    best = np.unravel_index(values.argmax(), values.shape)
+    assert best in set(zip(i.tolist(), j.tolist(), strict=True))
+    assert len(i) < 10
+
+
+def test_a_full_room_opens_the_tile():
+    table = np.ones((200, 5))
+    assert screened(table, table, shift=0, gate=-1.0, slack=1e-5, survivors=100)[0] is None
+
+
+def test_no_kernel_was_compiled_twice():
+    entry.prepare(np.float32)
+    assert all(len(dispatcher.signatures) <= 4 for dispatcher in compiling._dispatchers)
+
+
+GEOMETRY = """
+import sys, numpy as np
+from superpos_fast.kernels.cpu import simd
+from dataclasses import replace
+chosen = [entry for entry in simd.INSTRUCTION_SETS if entry.name == sys.argv[1]]
+simd.INSTRUCTION_SETS = tuple(replace(entry, requires=frozenset()) for entry in chosen)
+import superpos_fast
+from superpos_fast.kernels.cpu import micro_f32, micro_f64
+assert micro_f32.REGISTERS.name == sys.argv[1]
+rng = np.random.default_rng(0)
+for rows, depth in (97, 5), (150, 200), (60, 1100):
+    table = rng.standard_normal((rows, depth)).astype(np.float32)
+    for data in table, np.sign(table):
+        for other in None, np.roll(data, 1, axis=1)[: rows // 2]:
+            for signed in False, True:
+                asked = dict(signed=signed, return_pair=True)
+                ours = superpos_fast.coherence(data, other, **asked)
+                assert ours == superpos_fast.coherence(data, other, backend="reference", **asked)
+equal = np.repeat(rng.standard_normal((1, 40)), 700, axis=0) * (1 + 1e-3 * rng.random((700, 40)))
+ours = superpos_fast.coherence(equal, return_pair=True)
+assert ours.run.open_pairs > 0
+assert ours == superpos_fast.coherence(equal, return_pair=True, backend="reference")
+print("good", micro_f32.ROWS, micro_f32.COLUMNS, micro_f64.ROWS, micro_f64.COLUMNS)
+"""
+
+
+@pytest.mark.parametrize("name", ["avx512", "avx2", "neon", "portable"])
+def test_every_register_block(name, tmp_path):
+    """LLVM splits vectors wider than the machine's, so that every entry's block runs here."""
+    words = output_of(GEOMETRY, name, environment={"NUMBA_CACHE_DIR": str(tmp_path)}, timeout=400)
+    assert words[0] == "good"
+
+
+def test_the_best_instruction_set_is_chosen():
+    from superpos_fast.kernels.cpu.simd import choose_registers
+
+    assert choose_registers(["sse2"]).name == "portable"
+    assert choose_registers(["avx2"]).name == "portable"
+    assert choose_registers(["avx2", "fma"]).name == "avx2"
+    assert choose_registers(["avx2", "fma", "avx512f"]).name == "avx512"
+    assert choose_registers(["neon"]).name == "neon"
+    assert micro_f32.UNIT % micro_f32.COLUMNS == 0

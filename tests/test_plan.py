@@ -1,0 +1,157 @@
+"""The plan: every pair in exactly one tile, within the memory it was given, whatever its shape."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from helpers import check
+from hypothesis import given
+from hypothesis import strategies as st
+
+from superpos_fast import run
+from superpos_fast.plan import Plan, Tile, make_plan
+
+
+class Kernels:
+    """Round figures for the facts that a plan asks of kernels."""
+
+    UNIT = 24
+    DECIDE_UNIT = 6
+    TILE_ROWS, TILE_COLUMNS = 192, 240
+    SCRATCH_BYTES = 400_000
+
+    @staticmethod
+    def packed_depth(depth):
+        return -(-depth // 4) * 4, 4
+
+
+def plan_of(rows, columns, group_rows, group_columns, tile_rows, tile_columns):
+    return Plan(
+        rows=rows,
+        columns=rows if columns is None else columns,
+        triangle=columns is None,
+        group_rows=group_rows,
+        group_columns=group_rows if columns is None else group_columns,
+        tile_rows=tile_rows,
+        tile_columns=tile_columns,
+        square=1,
+        survivors=1,
+        listed=1,
+        read_rows=1,
+        threads=1,
+    )
+
+
+sizes = st.integers(1, 40)
+
+
+@given(sizes, st.none() | sizes, st.tuples(sizes, sizes, sizes, sizes))
+def test_every_pair_is_in_one_tile(rows, columns, shape):
+    plan = plan_of(rows, columns, *shape)
+    seen = np.zeros((plan.rows, plan.columns), int)
+    pairs = 0
+    for group in plan.passes():
+        for tile in plan.tiles(group):
+            assert group.row <= tile.row
+            assert tile.row_end <= group.row_end
+            seen[tile.row : tile.row_end, tile.column : tile.column_end] += 1
+            pairs += tile.pairs(plan.triangle)
+    wanted = np.triu(np.ones_like(seen), 1) if plan.triangle else np.ones_like(seen)
+    assert (seen[wanted == 1] == 1).all()
+    assert seen.max(initial=0) <= 1
+    assert pairs == plan.pairs == wanted.sum()
+
+
+@given(st.tuples(sizes, sizes, sizes, sizes))
+def test_pairs_of_a_triangle_are_counted(corners):
+    row, height, column, width = corners
+    tile = Tile(row, row + height, column, column + width)
+    count = sum(i < j for i in range(row, tile.row_end) for j in range(column, tile.column_end))
+    assert tile.pairs(triangle=True) == count
+
+
+@given(sizes, st.none() | sizes, st.integers(2, 12), st.integers(2, 12))
+def test_a_pass_packs_one_group_at_most(rows, columns, group_rows, group_columns):
+    """After the first; a group against itself needs only its one side."""
+    plan = plan_of(rows, columns, group_rows, group_columns, 1, 1)
+    left = right = None
+    for step, group in enumerate(plan.passes()):
+        alone = plan.triangle and group.row == group.column
+        packed = (left != group.row) + (not alone and right != group.column)
+        assert packed <= (1 if step or alone else 2)
+        left, right = group.row, right if alone else group.column
+
+
+@given(
+    st.integers(2, 10**7),
+    st.none() | st.integers(1, 10**7),
+    st.integers(1, 20_000),
+    st.integers(1, 64),
+    st.floats(1, 10**4),
+)
+def test_a_plan_stays_within_its_memory(rows, columns, depth, threads, generosity):
+    with pytest.raises(ValueError, match="at least") as refusal:
+        make_plan(rows, columns, depth, threads, 1, Kernels)
+    smallest = int(str(refusal.value).split("at least ")[1].split()[0])
+    with pytest.raises(ValueError, match=str(smallest)):
+        make_plan(rows, columns, depth, threads, smallest - 1, Kernels)
+    memory = int(smallest * generosity)
+    plan = make_plan(rows, columns, depth, threads, memory, Kernels)
+    assert 1 <= plan.threads <= threads
+    assert min(plan.square, plan.survivors, plan.listed, plan.read_rows) >= 1
+    assert plan.group_rows % Kernels.UNIT == plan.group_columns % Kernels.UNIT == 0
+    assert plan.tile_rows % Kernels.UNIT == plan.tile_columns % Kernels.UNIT == 0
+    assert plan.read_rows % Kernels.UNIT == 0
+    one = plan.triangle and plan.group_rows >= rows
+    packed_rows = plan.group_rows + (0 if one else plan.group_columns)
+    scaled = 8 * (-(-depth // 8) * 8)
+    taken = (
+        12 * (rows + (columns or 0))
+        + packed_rows * Kernels.packed_depth(depth)[0] * 4
+        + plan.threads * Kernels.SCRATCH_BYTES
+        + plan.threads * (plan.square**2 * 24 + 4 * plan.square * scaled)
+        + plan.threads * (plan.survivors * 12 + plan.listed * 4 * scaled)
+        + plan.threads * plan.read_rows * 2 * scaled
+    )
+    assert taken <= memory
+
+
+@given(
+    rows=st.integers(2, 130),
+    columns=st.none() | st.integers(1, 130),
+    depth=st.integers(1, 40),
+    groups=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    tiles=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    small=st.tuples(*[st.integers(1, 50)] * 4),
+    seed=st.integers(0, 5),
+    signed=st.booleans(),
+)
+def test_the_answer_does_not_depend_on_tiles(
+    rows, columns, depth, groups, tiles, small, seed, signed
+):
+    """Few distinct values, so that ties abound; survivors' room of a few, so that tiles open."""
+    draw = np.random.default_rng(seed).integers(-2, 3, (rows + (columns or 0), depth))
+    draw[:, 0] += draw.any(axis=1) == 0
+    table, other = draw[:rows], None if columns is None else draw[rows:]
+
+    def planned(*arguments):
+        plan = make_plan(*arguments)
+        unit = arguments[-1].UNIT
+        square, survivors, listed, read = small
+        group_rows, group_columns = (unit * count for count in groups)
+        return dataclasses.replace(
+            plan,
+            group_rows=group_rows,
+            group_columns=group_rows if plan.triangle else group_columns,
+            tile_rows=unit * tiles[0],
+            tile_columns=unit * tiles[1],
+            square=square,
+            survivors=survivors,
+            listed=listed,
+            read_rows=unit * read,
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "make_plan", planned)
+        for threads in (1, 3):
+            check(table, other, signed=signed, threads=threads)
