@@ -185,7 +185,7 @@ class _Needs:
     """What each use of memory needs at least, and its share of what the fixed part leaves."""
 
     # Half of the cap goes to packed rows, which leaves room for what NumPy and Numba allocate.
-    SHARES: ClassVar = {"panels": 2, "square": 6, "survivors": 12, "listed": 12, "read": 12}
+    SHARES: ClassVar = {"panels": 2, "square": 4, "survivors": 16, "listed": 16, "read": 16}
 
     def __init__(self, rows: int, depth: int, kernels: Any) -> None:
         scaled = 8 * (-(-depth // 8) * 8)
@@ -226,7 +226,8 @@ class _Needs:
         return side
 
     def _square_bytes(self, side: int) -> int:
-        return side * side * _SQUARE_PAIR_BYTES + 4 * side * self._scaled
+        # Both sides scaled, and one of them as it was read.
+        return side * side * _SQUARE_PAIR_BYTES + 3 * side * self._scaled
 
 
 def _groups(rows: int, columns: int, triangle: bool, room: int, unit: int) -> tuple[int, int]:

@@ -109,7 +109,7 @@ def test_a_plan_stays_within_its_memory(rows, columns, depth, threads, generosit
         12 * (rows + (columns or 0))
         + packed_rows * Kernels.packed_depth(depth)[0] * 4
         + plan.threads * Kernels.SCRATCH_BYTES
-        + plan.threads * (plan.square**2 * 24 + 4 * plan.square * scaled)
+        + plan.threads * (plan.square**2 * 24 + 3 * plan.square * scaled)
         + plan.threads * (plan.survivors * 12 + plan.listed * 4 * scaled)
         + plan.threads * plan.read_rows * 2 * scaled
     )

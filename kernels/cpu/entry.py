@@ -69,9 +69,12 @@ def survey(block: Any) -> tuple[Any, Any, int]:
 
 
 def scale(block: Any, exponents: Any, unit: int = 1) -> Any:
-    """Return scaled float64 rows, with zeros up to a multiple of 8 entries and `unit` rows."""
+    """Return scaled float64 rows, zeros up to a whole number of lanes and of `unit` rows."""
     count, depth = block.shape
-    shape = ceil(count / unit) * unit, ceil(depth / 8) * 8
+    lines = ceil(depth / 8)
+    if lines * 8 > decisions.CHUNK:
+        lines |= 1  # an odd stride in cache lines: rows a power of two apart share cache sets
+    shape = ceil(count / unit) * unit, lines * 8
     out = aligned(shape[0] * shape[1], np.float64).reshape(shape)
     out[count:] = 0.0
     out[:, depth:] = 0.0
