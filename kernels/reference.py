@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 SCREENS = False
-UNIT = DECIDE_UNIT = 1
+UNIT = PANEL = DECIDE_UNIT = 1
 TILE_ROWS = TILE_COLUMNS = 64
 SCRATCH_BYTES = 0
 LANES = 8

@@ -7,10 +7,10 @@ Of the upper triangle only tiles that touch it are walked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import isqrt
-from typing import Any, ClassVar
+from typing import Any
 
 # Multiply-adds in a tile: 1e9 is 10 to 20 ms, long against the 50 us of Python a tile costs and
 # short enough for Ctrl-C and an even finish; small problems are cut into about 16 tiles a thread.
@@ -150,21 +150,22 @@ def make_plan(
     """
     triangle = columns is None
     columns = rows if columns is None else columns
-    needs = _Needs(rows + (0 if triangle else columns), depth, kernels)
+    groups = -(-rows // kernels.UNIT) if triangle else 2
+    needs = _Needs(rows + (0 if triangle else columns), groups, depth, kernels)
     if memory < needs.smallest(1):
         raise ValueError(
             f"memory: must be at least {needs.smallest(1)} bytes for {rows} x {columns} pairs of "
             f"{depth} entries, got {memory}"
         )
-    threads = max(few for few in range(1, threads + 1) if memory >= needs.smallest(few))
-    budget = needs.shares(memory, threads)
+    threads = min(threads, needs.threads(memory))
+    packed, work, survivors = needs.share(memory, threads)
     group_rows, group_columns = _groups(
-        rows, columns, triangle, budget["panels"] // max(needs.panel_row, 1), needs.unit
+        rows, columns, triangle, packed // max(needs.packed_row, 1), kernels.UNIT
     )
     tile_rows, tile_columns = _tile_shape(
         rows, columns, depth, threads, triangle, kernels.TILE_ROWS, kernels.TILE_COLUMNS
     )
-    most_survivors = min(_MOST_SURVIVORS, budget["survivors"] // _SURVIVOR_BYTES)
+    survivors = min(_MOST_SURVIVORS, survivors // _SURVIVOR_BYTES)
     return Plan(
         rows=rows,
         columns=columns,
@@ -173,57 +174,81 @@ def make_plan(
         group_columns=group_columns,
         tile_rows=tile_rows,
         tile_columns=tile_columns,
-        square=needs.square(budget["square"]),
-        survivors=min(most_survivors, max(_FEWEST, tile_rows * tile_columns // _OPEN_SHARE)),
-        listed=min(_MOST_LISTED, budget["listed"] // needs.listed_pair),
-        read_rows=min(budget["read"], _LARGEST_READ) // needs.read_unit * needs.unit or needs.unit,
+        square=needs.square(work),
+        survivors=min(survivors, max(_FEWEST, tile_rows * tile_columns // _OPEN_SHARE)),
+        listed=needs.pairs(work),
+        read_rows=min(needs.read(work), _even(max(rows, columns), threads, kernels.PANEL)),
         threads=threads,
     )
 
 
 class _Needs:
-    """What each use of memory needs at least, and its share of what the fixed part leaves."""
+    """What each use of memory needs at least; what is left over is shared out.
 
-    # Half of the cap goes to packed rows, which leaves room for what NumPy and Numba allocate.
-    SHARES: ClassVar = {"panels": 2, "square": 4, "survivors": 16, "listed": 16, "read": 16}
+    Packed rows are for all threads.  A thread's work is one thing at a time: reading rows to survey
+    or pack them, deciding listed pairs, or deciding a square of an open tile.
+    """
 
-    def __init__(self, rows: int, depth: int, kernels: Any) -> None:
-        scaled = 8 * (-(-depth // 8) * 8)
-        self.unit, self._square_unit = kernels.UNIT, kernels.DECIDE_UNIT
+    def __init__(self, rows: int, most_packed: int, depth: int, kernels: Any) -> None:
+        self._scaled = 8 * (-(-depth // 8) * 8)
         self._state, self._scratch = _STATE_BYTES * rows, kernels.SCRATCH_BYTES
-        self._scaled = scaled
-        self.panel_row = 4 * kernels.packed_depth(depth)[0]
-        self.listed_pair = 4 * scaled
-        self.read_unit = 2 * scaled * self.unit
-
-    def _least(self, use: str, threads: int) -> int:
-        return {
-            "panels": 2 * self.unit * self.panel_row,
-            "square": threads * self._square_bytes(self._square_unit),
-            "survivors": threads * _FEWEST * _SURVIVOR_BYTES,
-            "listed": threads * self.listed_pair,
-            "read": threads * self.read_unit,
-        }[use]
+        self._square_unit, self._panel = kernels.DECIDE_UNIT, kernels.PANEL
+        self.packed_row = 4 * kernels.packed_depth(depth)[0]
+        self._packed = min(2, most_packed) * kernels.UNIT * self.packed_row
+        self._pair = 4 * self._scaled
+        self._work = max(
+            self._square_bytes(self._square_unit), self._pair, self._read_bytes(self._panel)
+        )
+        self._own = self._scratch + _FEWEST * _SURVIVOR_BYTES + self._work
 
     def smallest(self, threads: int) -> int:
         """Return the smallest cap in which that many threads can work."""
-        least = max(share * self._least(use, threads) for use, share in self.SHARES.items())
-        return self._state + threads * self._scratch + least
+        return self._state + self._packed + threads * self._own
 
-    def shares(self, memory: int, threads: int) -> dict[str, int]:
-        """Return the bytes for each use: packed rows for all, the rest for each thread."""
-        left = memory - self._state - threads * self._scratch
-        return {
-            use: left // share // (1 if use == "panels" else threads)
-            for use, share in self.SHARES.items()
-        }
+    def threads(self, memory: int) -> int:
+        """Return how many threads there is memory for."""
+        return (memory - self.smallest(0)) // self._own
+
+    def share(self, memory: int, threads: int) -> tuple[int, int, int]:
+        """Return the bytes for packed rows, for a thread's work and for a thread's survivors.
+
+        Half of what is left over goes to packed rows, and a sixteenth to nobody.
+        """
+        rest = memory - self.smallest(threads)
+        packed = self._packed + rest // 2
+        work = self._work + rest * 3 // 8 // threads
+        return packed, work, _FEWEST * _SURVIVOR_BYTES + rest // 16 // threads
+
+    def pairs(self, room: int) -> int:
+        """Return how many listed pairs can be decided at a time: two rows each, read and scaled."""
+        return min(_MOST_LISTED, room // self._pair)
+
+    def read(self, room: int) -> int:
+        """Return how many rows can be read at a time."""
+        return max(self._panel, self._fit(self._read_bytes, self._panel, min(room, _LARGEST_READ)))
 
     def square(self, room: int) -> int:
-        """Return the side of the largest square that fits."""
-        side = _LARGEST_SQUARE // self._square_unit * self._square_unit
-        while side > self._square_unit and self._square_bytes(side) > room:
-            side -= self._square_unit
-        return side
+        """Return the side of the largest square that can be decided."""
+        return min(
+            self._fit(self._square_bytes, self._square_unit, room),
+            _LARGEST_SQUARE // self._square_unit * self._square_unit,
+        )
+
+    @staticmethod
+    def _fit(size: Callable[[int], int], unit: int, room: int) -> int:
+        """Return the largest multiple of `unit` whose size fits, or `unit`."""
+        step = count = unit
+        while size(2 * step) <= room:
+            step = count = 2 * step
+        while step > unit:
+            step //= 2
+            if size(count + step) <= room:
+                count += step
+        return count
+
+    def _read_bytes(self, rows: int) -> int:
+        # As float64, with two masks of the integers among them, and one scaled row.
+        return rows * self._scaled * 5 // 4 + self._scaled
 
     def _square_bytes(self, side: int) -> int:
         # Both sides scaled, and one of them as it was read.
@@ -242,6 +267,11 @@ def _groups(rows: int, columns: int, triangle: bool, room: int, unit: int) -> tu
         return padded_rows, min(padded_columns, max(unit, (room - padded_rows) // unit * unit))
     group_columns = min(padded_columns, half)
     return min(padded_rows, max(unit, (room - group_columns) // unit * unit)), group_columns
+
+
+def _even(rows: int, threads: int, panel: int) -> int:
+    """Return a length, in whole panels, that cuts `rows` into about four pieces a thread."""
+    return -(-rows // (4 * threads * panel)) * panel
 
 
 def _tile_shape(

@@ -15,7 +15,7 @@ from superpos_fast.plan import Plan, Tile, make_plan
 class Kernels:
     """Round figures for the facts that a plan asks of kernels."""
 
-    UNIT = 24
+    UNIT, PANEL = 24, 8
     DECIDE_UNIT = 6
     TILE_ROWS, TILE_COLUMNS = 192, 240
     SCRATCH_BYTES = 400_000
@@ -101,19 +101,27 @@ def test_a_plan_stays_within_its_memory(rows, columns, depth, threads, generosit
     assert min(plan.square, plan.survivors, plan.listed, plan.read_rows) >= 1
     assert plan.group_rows % Kernels.UNIT == plan.group_columns % Kernels.UNIT == 0
     assert plan.tile_rows % Kernels.UNIT == plan.tile_columns % Kernels.UNIT == 0
-    assert plan.read_rows % Kernels.UNIT == 0
+    assert plan.read_rows % Kernels.PANEL == 0
     one = plan.triangle and plan.group_rows >= rows
     packed_rows = plan.group_rows + (0 if one else plan.group_columns)
     scaled = 8 * (-(-depth // 8) * 8)
+    work = max(
+        plan.square**2 * 24 + 3 * plan.square * scaled,
+        plan.listed * 4 * scaled,
+        plan.read_rows * scaled * 5 // 4 + scaled,
+    )
     taken = (
         12 * (rows + (columns or 0))
         + packed_rows * Kernels.packed_depth(depth)[0] * 4
-        + plan.threads * Kernels.SCRATCH_BYTES
-        + plan.threads * (plan.square**2 * 24 + 3 * plan.square * scaled)
-        + plan.threads * (plan.survivors * 12 + plan.listed * 4 * scaled)
-        + plan.threads * plan.read_rows * 2 * scaled
+        + plan.threads * (Kernels.SCRATCH_BYTES + plan.survivors * 44 + work)
     )
     assert taken <= memory
+
+
+@pytest.mark.parametrize(("rows", "depth"), [(10, 10**6), (10**8, 1), (1000, 600_000)])
+def test_the_default_memory_is_enough(rows, depth):
+    memory = max(2**28, 64 * rows)
+    assert make_plan(rows, None, depth, 64, memory, Kernels).threads >= 1
 
 
 @given(
@@ -148,7 +156,7 @@ def test_the_answer_does_not_depend_on_tiles(
             square=square,
             survivors=survivors,
             listed=listed,
-            read_rows=unit * read,
+            read_rows=arguments[-1].PANEL * read,
         )
 
     with pytest.MonkeyPatch.context() as patch:

@@ -16,6 +16,7 @@ from . import decisions, micro_f32, micro_f64, panels, rows, screens
 
 SCREENS = True
 UNIT = micro_f32.UNIT
+PANEL = micro_f32.LANES
 DECIDE_UNIT = lcm(micro_f64.ROWS, micro_f64.COLUMNS)
 TILE_ROWS, TILE_COLUMNS = screens.CACHE_ROWS, screens.CACHE_COLUMNS
 SCRATCH_BYTES = 4 * TILE_ROWS * TILE_COLUMNS + 8 * decisions.SCRATCH_SIZE
@@ -149,7 +150,7 @@ class Packed:
             self.side.panels[base + whole * length : base + self.padded * length] = 0.0
 
     def fill(self, block: Any, exponents: Any, start: int) -> None:
-        """Pack a block whose first row is row `start`, a multiple of `UNIT`, of these rows."""
+        """Pack a block whose first row is row `start`, a multiple of `PANEL`, of these rows."""
         squares = self.side.squares[start : start + len(block)]
         panels.pack_units(
             block, exponents, squares, self.side.panels, self.padded, start, self.depth, self.chunk
