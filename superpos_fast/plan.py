@@ -191,10 +191,12 @@ class _Needs:
 
     def __init__(self, rows: int, most_packed: int, depth: int, kernels: Any) -> None:
         self._scaled = 8 * (-(-depth // 8) * 8)
-        self._state, self._scratch = _STATE_BYTES * rows, kernels.SCRATCH_BYTES
-        self._square_unit, self._panel = kernels.DECIDE_UNIT, kernels.PANEL
-        self.packed_row = 4 * kernels.packed_depth(depth)[0]
-        self._packed = min(2, most_packed) * kernels.UNIT * self.packed_row
+        self._state = _STATE_BYTES * rows
+        self._scratch: int = kernels.SCRATCH_BYTES
+        self._square_unit: int = kernels.DECIDE_UNIT
+        self._panel: int = kernels.PANEL
+        self.packed_row: int = 4 * kernels.packed_depth(depth)[0]
+        self._packed: int = min(2, most_packed) * kernels.UNIT * self.packed_row
         self._pair = 4 * self._scaled
         self._work = max(
             self._square_bytes(self._square_unit), self._pair, self._read_bytes(self._panel)

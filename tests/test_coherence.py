@@ -185,7 +185,7 @@ def test_mutually_unbiased(p):
     ("frame", "value"),
     [
         pytest.param(lambda: frames.gold(7), 1 / 8, id="gold"),
-        pytest.param(lambda: frames.kerdock(8), 1 / 16, id="kerdock"),
+        pytest.param(lambda: frames.kerdock(8), 1 / 16, id="kerdock", marks=pytest.mark.slow),
         pytest.param(frames.leech, 1 / 2, id="leech", marks=pytest.mark.slow),
     ],
 )
