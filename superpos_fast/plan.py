@@ -198,10 +198,10 @@ class _Needs:
         self.packed_row: int = 4 * kernels.packed_depth(depth)[0]
         self._packed: int = min(2, most_packed) * kernels.UNIT * self.packed_row
         self._pair = 4 * self._scaled
-        self._work = max(
+        self._work: int = max(
             self._square_bytes(self._square_unit), self._pair, self._read_bytes(self._panel)
         )
-        self._own = self._scratch + _FEWEST * _SURVIVOR_BYTES + self._work
+        self._own: int = self._scratch + _FEWEST * _SURVIVOR_BYTES + self._work
 
     def smallest(self, threads: int) -> int:
         """Return the smallest cap in which that many threads can work."""
