@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -104,23 +105,32 @@ def as_matrix(data: Any, name: str) -> Any:
 def _as_array(data: Any, name: str) -> Any:
     if isinstance(data, np.ndarray):
         return np.asarray(data)
-    if hasattr(data, "__dlpack_device__"):
-        device = int(data.__dlpack_device__()[0])
-        if device not in _CPU_DEVICES:
-            raise TypeError(f"{name}: must lie in the host's memory, got DLPack device {device}")
-        try:
-            return np.from_dlpack(data)
-        except (BufferError, RuntimeError, TypeError, ValueError) as error:
-            if not hasattr(data, "__array__"):
-                raise TypeError(f"{name}: must be readable by NumPy, got {_line(error)}") from None
+    if hasattr(data, "detach"):  # a torch parameter: its numbers, without its gradient
+        data = data.detach()
     try:
-        return np.asarray(data)
+        if not hasattr(data, "__dlpack_device__"):
+            return np.asarray(data)
+        device = int(data.__dlpack_device__()[0])
+        if device in _CPU_DEVICES:
+            return _from_dlpack(data)
     except Exception as error:
-        raise TypeError(f"{name}: must be readable by NumPy, got {_line(error)}") from None
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise TypeError(f"{name}: must be readable by NumPy, got {what}") from None
+    raise TypeError(f"{name}: must lie in the host's memory, got DLPack device {device}")
 
 
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+def _from_dlpack(data: Any) -> Any:
+    try:
+        return np.from_dlpack(data)
+    except (BufferError, RuntimeError, TypeError, ValueError):
+        if str(getattr(data, "dtype", None)) == "torch.bfloat16":
+            # NumPy has no such type for DLPack: the same bits as 16-bit integers, named anew.
+            from ml_dtypes import bfloat16
+
+            return np.from_dlpack(data.view(sys.modules["torch"].int16)).view(bfloat16)
+        if hasattr(data, "__array__"):
+            return np.asarray(data)
+        raise
 
 
 def _refuse_type(dtype: np.dtype[Any], name: str) -> None:
