@@ -14,6 +14,7 @@ SCREENS = False
 UNIT = PANEL = DECIDE_UNIT = 1
 TILE_ROWS = TILE_COLUMNS = 64
 SCRATCH_BYTES = 0
+PAIR_BYTES = 16 * 8  # eight lanes, half of them again, a product, and what becomes of the sum
 LANES = 8
 
 

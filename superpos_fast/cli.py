@@ -74,19 +74,20 @@ def coherence(
         bool, typer.Option("--signed", help="The largest cosine, not the largest |cosine|.")
     ] = False,
     threads: Annotated[
-        int | None, typer.Option(help="How many threads; all that the process may use.")
+        int | None, typer.Option(help="How many threads (default: all that the process may use).")
     ] = None,
     memory: Annotated[
-        str | None, typer.Option(help="What to take beyond the input at most, such as 2GiB.")
+        str | None,
+        typer.Option(help="Cap on memory beyond the input, such as 512MiB."),
     ] = None,
     zero: Annotated[Zero, typer.Option(help="What to do with rows of zeros.")] = Zero.refuse,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Find the two rows of FILE that are closest to parallel."""
-    vectors = _open(file, tensor, "--tensor: must come with a FILE")
+    """Print the largest |cosine| of two rows of FILE, and which two they are."""
+    vectors = _open(file, tensor, "FILE", "--tensor")
     others = None
     if other is not None or other_tensor is not None:
-        others = _open(other, other_tensor, "--other-tensor: must come with --other")
+        others = _open(other, other_tensor, "--other", "--other-tensor")
 
     from . import coherence as measure
 
@@ -107,12 +108,18 @@ def coherence(
         _show(facts)
 
 
-def _open(file: Path | None, tensor: str | None, requirement: str) -> NDArray[Any]:
-    if file is not None:
+def _open(file: Path | None, tensor: str | None, path_name: str, name: str) -> NDArray[Any]:
+    """Open a file, or the example; complaints name the options that the arguments came from."""
+    if file is None:
+        if tensor is not None:
+            raise ValueError(f"{name}: must come with {path_name}, got only {tensor!r}")
+        return example()
+    try:
         return open_table(file, tensor)
-    if tensor is not None:
-        raise ValueError(f"{requirement}, got only {tensor!r}")
-    return example()
+    except (ValueError, OSError) as error:
+        argument, _, rest = str(error).partition(": ")
+        option = {"path": path_name, "tensor": name}.get(argument)
+        raise (ValueError(f"{option}: {rest}") if option else error) from None
 
 
 def _facts(
@@ -197,9 +204,8 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status: 0, 2 after a mistake in the arguments or files, 130 after Ctrl-C.
     """
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # a file's name may be beyond its encoding
+        # A file's name may be beyond the terminal's encoding.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status: int = app(arguments, prog_name=PROGRAM, standalone_mode=False) or 0
         return status

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from itertools import chain, islice
 from types import TracebackType
 from typing import Generic, TypeVar
 
 from .floating import ieee_mode
 
 T = TypeVar("T")
+W = TypeVar("W")
 
 
 class _Shared(Generic[T]):
@@ -35,14 +37,15 @@ class _Shared(Generic[T]):
 
 
 class Crew:
-    """Up to `threads` threads, started when first needed and gone at the end of the ``with``.
+    """The calling thread and up to ``threads - 1`` others, gone at the end of the ``with``.
 
-    A pool of its own for every call: one kept by the module would hang after a fork.
+    The others are started when there are items for them.  A crew of its own for every call: one
+    kept by the module would hang after a fork.
     """
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
-        self._pool: ThreadPoolExecutor | None = None
+        self._others: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Crew:
         return self
@@ -53,33 +56,43 @@ class Crew:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown()
+        if self._others is not None:
+            self._others.shutdown()
 
     def each(self, work: Callable[[T], None], items: Iterable[T]) -> None:
-        """Call ``work(item)`` for every item, in any order, on all threads.
+        """Call ``work(item)`` for every item, in any order, on all threads."""
+        self.each_with(lambda: None, lambda _, item: work(item), items)
 
-        The first exception, Ctrl-C included, stops the others after their current item.
+    def each_with(
+        self, equip: Callable[[], W], work: Callable[[W, T], None], items: Iterable[T]
+    ) -> None:
+        """Call ``work(equipment, item)`` for every item; each thread is equipped once.
+
+        The first exception, Ctrl-C included, stops all threads after their current item.
         """
-        shared = _Shared(items)
-        if self._threads == 1:
-            _work_through(work, shared)
-            return
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._threads, "superpos_fast")
-        futures = [self._pool.submit(_work_through, work, shared) for _ in range(self._threads)]
-        try:
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-            if any(future.exception() for future in done):
+        rest = iter(items)
+        first = list(islice(rest, self._threads))
+        shared = _Shared(chain(first, rest))
+
+        def share() -> None:
+            try:
+                with ieee_mode():
+                    equipment = equip()
+                    for item in shared:
+                        work(equipment, item)
+            except BaseException:
                 shared.stop()
-            for future in futures:
-                future.result()
+                raise
+
+        helpers: list[Future[None]] = []
+        try:
+            for _ in first[1:]:
+                if self._others is None:
+                    self._others = ThreadPoolExecutor(self._threads - 1, "superpos_fast")
+                helpers.append(self._others.submit(share))
+            share()
         finally:
             shared.stop()
-            wait(futures)
-
-
-def _work_through(work: Callable[[T], None], items: Iterable[T]) -> None:
-    with ieee_mode():
-        for item in items:
-            work(item)
+            wait(helpers)
+        for helper in helpers:
+            helper.result()

@@ -62,7 +62,10 @@ def resources(execution: Execution) -> Resources:
     unknown = sorted(set(execution) - set(Execution.__annotations__))
     if unknown:
         known = ", ".join(Execution.__annotations__)
-        raise TypeError(f"{unknown[0]}: is no keyword of this function, which has {known}")
+        raise TypeError(
+            f"{unknown[0]}: must be a keyword in the function's signature or one of {known}, "
+            "got an unknown one"
+        )
     backend = execution.get("backend", "auto")
     if not isinstance(backend, str):
         raise TypeError(f"backend: must be a name, got {backend!r}")
@@ -97,7 +100,7 @@ def _memory(value: int | str | None) -> int | None:
 
 
 def _parse_size(text: str) -> int:
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text, re.IGNORECASE)
+    match = re.fullmatch(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s*([kmgt]?)(i?)b?\s*", text, re.IGNORECASE)
     if match is None or (match[3] and not match[2]):
         raise ValueError(f"memory: must be bytes or a size like '2GiB', got {text!r}")
     unit = match[2].lower()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import platform
 import sys
 from collections.abc import Iterator
 
@@ -16,6 +17,8 @@ import numpy as np
 
 _SMALLEST = 2.0**-1074
 _SMALLEST_NORMAL = 2.0**-1022
+# Where glibc and musl have FE_DFL_ENV = (const fenv_t *) -1.
+_MACHINES = ("x86_64", "i686", "aarch64")
 _ENVIRONMENT_BYTES = 256  # fenv_t is 32 bytes or fewer on every platform
 
 
@@ -43,7 +46,7 @@ def ieee_mode() -> Iterator[None]:
         library = _c_library()
         if library is not None:
             library.fegetenv(saved)
-            library.fesetenv(ctypes.c_void_p(-1))  # FE_DFL_ENV of glibc and musl
+            library.fesetenv(ctypes.c_void_p(-1))
         try:
             if not _is_ieee():
                 raise RuntimeError(
@@ -57,7 +60,7 @@ def ieee_mode() -> Iterator[None]:
 
 
 def _c_library() -> ctypes.CDLL | None:
-    if not sys.platform.startswith("linux"):
+    if not sys.platform.startswith("linux") or platform.machine() not in _MACHINES:
         return None
     library = ctypes.CDLL(None)
     return library if hasattr(library, "fesetenv") else ctypes.CDLL("libm.so.6")

@@ -1,7 +1,7 @@
 """The plan: how a triangle or rectangle of pairs is cut into groups and tiles under a memory cap.
 
 Pure integers.  Rows are packed a *group* at a time, as many as the cap allows; each pair of groups
-is walked in *tiles*, the unit of work of a thread; a tile that stays open is decided in *squares*.
+is walked in *tiles*, the unit of work of a thread; a tile that stays open is decided in *pieces*.
 Of the upper triangle only tiles that touch it are walked.
 """
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import isqrt
-from typing import Any
+
+from .backends import Kernels
 
 # Multiply-adds in a tile: 1e9 is 10 to 20 ms, long against the 50 us of Python a tile costs and
 # short enough for Ctrl-C and an even finish; small problems are cut into about 16 tiles a thread.
@@ -24,12 +25,13 @@ _OPEN_SHARE = 64
 _MOST_SURVIVORS = 1 << 16
 _FEWEST = 256
 
-_LARGEST_SQUARE = 480
+_LARGEST_PIECE = 480
+# Rows are read in blocks of 256 KiB to 4 MiB, so that a small input stays with one thread.
+_SMALLEST_READ = 2**18
 _LARGEST_READ = 2**22
 _MOST_LISTED = 4096
 _STATE_BYTES = 12  # exponent and square of a row
 _SURVIVOR_BYTES = 12 + 16 + 16  # as the screen lists it, its indices, its row's numbers
-_SQUARE_PAIR_BYTES = 8 * 3  # cosines, magnitudes and masks of a decided square
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,10 @@ class Tile:
         if not triangle:
             return (self.row_end - self.row) * (self.column_end - self.column)
         return _below(self.row_end, self) - _below(self.row, self)
+
+    def relative_to(self, row: int, column: int) -> tuple[int, int, int, int]:
+        """Return the four edges counted from another corner."""
+        return self.row - row, self.row_end - row, self.column - column, self.column_end - column
 
     def split(self, rows: int, columns: int, triangle: bool) -> Iterator[Tile]:
         """Yield the tile in pieces, row by row; of a `triangle` only those that touch it."""
@@ -81,7 +87,7 @@ class Plan:
         Rows packed at a time on each side.
     tile_rows, tile_columns : int
         Shape of a tile.
-    square : int
+    piece : int
         Side of the pieces in which an open tile is decided.
     survivors : int
         Pairs that a screen may leave undecided before a tile is called open.
@@ -100,7 +106,7 @@ class Plan:
     group_columns: int
     tile_rows: int
     tile_columns: int
-    square: int
+    piece: int
     survivors: int
     listed: int
     read_rows: int
@@ -139,7 +145,7 @@ def make_plan(
     depth: int,
     threads: int,
     memory: int,
-    kernels: Any,
+    kernels: Kernels,
 ) -> Plan:
     """Plan a triangle of `rows` vectors, or a rectangle of `rows` x `columns`.
 
@@ -174,10 +180,10 @@ def make_plan(
         group_columns=group_columns,
         tile_rows=tile_rows,
         tile_columns=tile_columns,
-        square=needs.square(work),
+        piece=needs.piece(work),
         survivors=min(survivors, max(_FEWEST, tile_rows * tile_columns // _OPEN_SHARE)),
         listed=needs.pairs(work),
-        read_rows=min(needs.read(work), _even(max(rows, columns), threads, kernels.PANEL)),
+        read_rows=needs.read(work, -(-max(rows, columns) // (4 * threads))),
         threads=threads,
     )
 
@@ -186,20 +192,21 @@ class _Needs:
     """What each use of memory needs at least; what is left over is shared out.
 
     Packed rows are for all threads.  A thread's work is one thing at a time: reading rows to survey
-    or pack them, deciding listed pairs, or deciding a square of an open tile.
+    or pack them, deciding listed pairs, or deciding a piece of an open tile.
     """
 
-    def __init__(self, rows: int, most_packed: int, depth: int, kernels: Any) -> None:
+    def __init__(self, rows: int, most_packed: int, depth: int, kernels: Kernels) -> None:
         self._scaled = 8 * (-(-depth // 8) * 8)
         self._state = _STATE_BYTES * rows
         self._scratch: int = kernels.SCRATCH_BYTES
-        self._square_unit: int = kernels.DECIDE_UNIT
+        self._piece_unit: int = kernels.DECIDE_UNIT
         self._panel: int = kernels.PANEL
         self.packed_row: int = 4 * kernels.packed_depth(depth)[0]
         self._packed: int = min(2, most_packed) * kernels.UNIT * self.packed_row
         self._pair = 4 * self._scaled
+        self._pair_bytes: int = kernels.PAIR_BYTES
         self._work: int = max(
-            self._square_bytes(self._square_unit), self._pair, self._read_bytes(self._panel)
+            self._piece_bytes(self._piece_unit), self._pair, self._read_bytes(self._panel)
         )
         self._own: int = self._scratch + _FEWEST * _SURVIVOR_BYTES + self._work
 
@@ -208,8 +215,11 @@ class _Needs:
         return self._state + self._packed + threads * self._own
 
     def threads(self, memory: int) -> int:
-        """Return how many threads there is memory for."""
-        return (memory - self.smallest(0)) // self._own
+        """Return how many threads to have: together they take half of what they could, or one.
+
+        The other half goes to packed rows, without which more threads only pack more often.
+        """
+        return max(1, (memory - self.smallest(0)) // (2 * self._own))
 
     def share(self, memory: int, threads: int) -> tuple[int, int, int]:
         """Return the bytes for packed rows, for a thread's work and for a thread's survivors.
@@ -225,15 +235,19 @@ class _Needs:
         """Return how many listed pairs can be decided at a time: two rows each, read and scaled."""
         return min(_MOST_LISTED, room // self._pair)
 
-    def read(self, room: int) -> int:
-        """Return how many rows can be read at a time."""
-        return max(self._panel, self._fit(self._read_bytes, self._panel, min(room, _LARGEST_READ)))
+    def read(self, room: int, fair: int) -> int:
+        """Return how many rows to read at a time; `fair` would give each thread its turns."""
+        small, large = (
+            self._fit(self._read_bytes, self._panel, min(room, size))
+            for size in (_SMALLEST_READ, _LARGEST_READ)
+        )
+        return min(large, max(small, -(-fair // self._panel) * self._panel))
 
-    def square(self, room: int) -> int:
-        """Return the side of the largest square that can be decided."""
+    def piece(self, room: int) -> int:
+        """Return the side of the largest piece that can be decided."""
         return min(
-            self._fit(self._square_bytes, self._square_unit, room),
-            _LARGEST_SQUARE // self._square_unit * self._square_unit,
+            self._fit(self._piece_bytes, self._piece_unit, room),
+            _LARGEST_PIECE // self._piece_unit * self._piece_unit,
         )
 
     @staticmethod
@@ -252,9 +266,9 @@ class _Needs:
         # As float64, with two masks of the integers among them, and one scaled row.
         return rows * self._scaled * 5 // 4 + self._scaled
 
-    def _square_bytes(self, side: int) -> int:
+    def _piece_bytes(self, side: int) -> int:
         # Both sides scaled, and one of them as it was read.
-        return side * side * _SQUARE_PAIR_BYTES + 3 * side * self._scaled
+        return side * side * self._pair_bytes + 3 * side * self._scaled
 
 
 def _groups(rows: int, columns: int, triangle: bool, room: int, unit: int) -> tuple[int, int]:
@@ -269,11 +283,6 @@ def _groups(rows: int, columns: int, triangle: bool, room: int, unit: int) -> tu
         return padded_rows, min(padded_columns, max(unit, (room - padded_rows) // unit * unit))
     group_columns = min(padded_columns, half)
     return min(padded_rows, max(unit, (room - group_columns) // unit * unit)), group_columns
-
-
-def _even(rows: int, threads: int, panel: int) -> int:
-    """Return a length, in whole panels, that cuts `rows` into about four pieces a thread."""
-    return -(-rows // (4 * threads * panel)) * panel
 
 
 def _tile_shape(

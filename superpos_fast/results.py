@@ -60,12 +60,11 @@ class Coherence:
     def angle(self) -> float:
         """The angle between the pair's lines (``signed=True``: vectors), in degrees.
 
-        Good to 4 units in the last place, as the C library's arc cosine is.
+        The arc cosine of `value`, good to 4 units in its last place.  A cosine near 1 tells an
+        angle apart only to about 1e-6 degrees.
         """
         return math.degrees(math.acos(self.value))
 
     def __str__(self) -> str:
-        return (
-            f"coherence {self.value:.9g} ({self.angle:.4f} degrees) "
-            f"between vectors {self.i} and {self.j}"
-        )
+        where = f"rows {self.i} and {self.j}"
+        return f"coherence {self.value:.9g} ({self.angle:.4f} degrees), {where}"

@@ -8,7 +8,7 @@ from .execution import Execution
 from .reductions import extremum
 from .results import Coherence
 from .run import reduce_pairs
-from .vectors import Matrix
+from .vectors import Matrix, check_flag
 
 
 @overload
@@ -33,6 +33,18 @@ def coherence(
     zero: Literal["raise", "skip"] = "raise",
     **execution: Unpack[Execution],
 ) -> Coherence: ...
+
+
+@overload
+def coherence(
+    vectors: Matrix,
+    other: Matrix | None = None,
+    *,
+    signed: bool = False,
+    return_pair: bool,
+    zero: Literal["raise", "skip"] = "raise",
+    **execution: Unpack[Execution],
+) -> float | Coherence: ...
 
 
 def coherence(
@@ -62,8 +74,11 @@ def coherence(
         What to do with a row of zeros, which has no direction: refuse it, or leave it out (the
         other rows keep their indices).
     **execution
-        ``threads``, ``memory``, ``progress`` and ``backend``, see `Execution`.  They never change
-        the answer.
+        How to compute, never what: none of these changes the answer (see `Execution`).
+        ``threads``: how many, default what the process may use.  ``memory``: cap in bytes, or as
+        "2GiB", on what is allocated beyond the input, default max(256 MiB, 64 bytes a row); one
+        far below the input's size costs speed.  ``progress``: True for a bar, or a function of
+        (pairs done, pairs in all).  ``backend``: "auto", "cpu" or "reference".
 
     Returns
     -------
@@ -101,7 +116,9 @@ def coherence(
     >>> found.value, found.i, found.j, found.angle
     (1.0, 0, 2, 0.0)
     """
-    best, run = reduce_pairs(vectors, other, extremum(bool(signed)), zero, execution)
-    if not return_pair:
+    reduction = extremum(check_flag(signed, "signed"))
+    pair = check_flag(return_pair, "return_pair")
+    best, run = reduce_pairs(vectors, other, reduction, zero, execution)
+    if not pair:
         return best.value
     return Coherence(best.value, best.i, best.j, run)

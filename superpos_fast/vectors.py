@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .backends import Kernels
+
 EXACT_INTEGER = 2**53
 _COLUMNS_AT_ONCE = 16
 _CPU_DEVICES = (1, 3)  # DLPack: kDLCPU, kDLCUDAHost
@@ -92,7 +94,7 @@ def as_matrix(data: Any, name: str) -> Any:
         count = int(np.ma.getmaskarray(data).sum())
         raise TypeError(f"{name}: must have no masked entries, got {count} masked")
     array = _as_array(data, name)
-    _refuse_type(array.dtype, name)
+    _refuse_type(array.dtype, name, type(data).__name__)
     if array.ndim != 2:
         raise ValueError(
             f"{name}: must be two-dimensional, one vector a row, got shape {array.shape}"
@@ -133,7 +135,7 @@ def _from_dlpack(data: Any) -> Any:
         raise
 
 
-def _refuse_type(dtype: np.dtype[Any], name: str) -> None:
+def _refuse_type(dtype: np.dtype[Any], name: str, kind: str) -> None:
     if dtype.kind == "f" and dtype.itemsize > 8:
         reason = "the answer is decided in float64"
     elif dtype.kind in "biuf" or dtype.name == "bfloat16":
@@ -141,10 +143,23 @@ def _refuse_type(dtype: np.dtype[Any], name: str) -> None:
     elif dtype.kind == "c":
         reason = "complex vectors have no real angle"
     else:
-        reason = "entries must be numbers"
+        reason = "floats, integers or bfloat16"
     raise TypeError(
-        f"{name}: must be real numbers of at most 64 bits ({reason}), got dtype {dtype}"
+        f"{name}: must be real numbers of at most 64 bits ({reason}), got {kind} of dtype {dtype}"
     )
+
+
+def check_flag(value: object, name: str) -> bool:
+    """Return a truth value that came as one."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: must be True or False, got {value!r}")
+    return bool(value)
+
+
+def check_zero(zero: str) -> None:
+    """Check what is to be done with rows of zeros."""
+    if zero not in ("raise", "skip"):
+        raise ValueError(f"zero: must be 'raise' or 'skip', got {zero!r}")
 
 
 def check_pair(left: Any, right: Any | None) -> None:
@@ -168,7 +183,7 @@ def survey(
     zero: str,
     least: int,
     block_rows: int,
-    kernels: Any,
+    kernels: Kernels,
     each: Callable[[Callable[[int], None], Iterable[int]], None],
 ) -> Vectors:
     """Look at every row once, in blocks that `each` deals to threads, and refuse bad ones.

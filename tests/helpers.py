@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import oracles
 import pytest
 
+import oracles
 from superpos_fast import Coherence, coherence
 
 LARGEST_CAP = 1 << 30

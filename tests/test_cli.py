@@ -114,7 +114,7 @@ def test_embedded_example(capsys):
         ("coherence missing.npy", "missing.npy"),
         ("coherence .", "must end in"),
         ("coherence a.npy --tensor W", "tensor: must be left out"),
-        ("coherence --tensor W", "--tensor: must come with a FILE, got only 'W'"),
+        ("coherence --tensor W", "--tensor: must come with FILE, got only 'W'"),
         (
             "coherence a.npy --other-tensor W",
             "--other-tensor: must come with --other, got only 'W'",

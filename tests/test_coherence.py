@@ -3,13 +3,14 @@
 import dataclasses
 import math
 
-import frames
 import numpy as np
-import oracles
 import pytest
-from helpers import caps, check, smallest_memory
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
+import frames
+import oracles
+from helpers import caps, check, smallest_memory
 from strategies import (
     FLOATS,
     executions,
@@ -19,7 +20,6 @@ from strategies import (
     tiny_tables,
     two_tables,
 )
-
 from superpos_fast import Coherence, coherence
 
 THREADS = [1, 2, 3, 8]
@@ -429,7 +429,3 @@ def test_planted_pairs_in_the_smallest_memory():
             planted[j] = planted[i]
             expected = Coherence(1.0, i, j)
             assert coherence(planted, return_pair=True, memory=memory) == expected
-
-
-# TILE SIZES: once the plan's tiles can be given, repeat the three `test_plans*` for tiles of
-# 1 x 1, one micro-kernel, one more than it, primes, and the whole table.

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from helpers import Exporter, smallest_memory
 
+from helpers import Exporter, smallest_memory
 from superpos_fast import Coherence, coherence
 
 EITHER = (TypeError, ValueError)

@@ -1,8 +1,9 @@
 """The frames are what they claim to be: all pairs counted in exact arithmetic where few enough."""
 
-import frames
 import numpy as np
 import pytest
+
+import frames
 
 COUNTS = [
     (frames.d4, 4, {"0": 18, "1/2": 48}),

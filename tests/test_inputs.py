@@ -3,9 +3,9 @@
 import ml_dtypes
 import numpy as np
 import pytest
+
 from helpers import Exporter, check
 from strategies import ELEMENT_TYPES, LAYOUTS, in_type
-
 from superpos_fast import Coherence, coherence
 
 TABLE = np.random.default_rng(0).integers(-9, 10, (30, 7)).astype(float)

@@ -1,14 +1,15 @@
 """The kernels one by one: against the reference entry, and against their own error bounds."""
 
 import numpy as np
-import oracles
 import pytest
-from helpers import output_of
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import tables
-from superpos_fast.kernels import reference
 
+import oracles
+from helpers import output_of
+from strategies import tables
+from superpos_fast import coherence
+from superpos_fast.kernels import reference
 from superpos_fast.screening import decision_bound, extremum_slack, float32_bound
 
 pytest.importorskip("numba")
@@ -139,9 +140,15 @@ def test_a_full_room_opens_the_tile():
     assert screened(table, table, shift=0, gate=-1.0, slack=1e-5, survivors=100)[0] is None
 
 
-def test_no_kernel_was_compiled_twice():
-    entry.prepare(np.float32)
-    assert all(len(dispatcher.signatures) <= 4 for dispatcher in compiling._dispatchers)
+def test_few_specialisations():
+    """One for each of float32 and float64 where rows are read as they came, else one."""
+    for dtype in np.float16, np.float32, np.int64, np.float64:
+        table = np.arange(1, 61).reshape(20, 3).astype(dtype)
+        coherence(table)
+        coherence(table[::-1, ::-1], np.asfortranarray(table), signed=True)
+    for dispatcher in compiling._dispatchers:
+        reads_input = dispatcher.__name__ in ("survey", "scale", "pack_units")
+        assert len(dispatcher.signatures) <= (2 if reads_input else 1), dispatcher.__name__
 
 
 GEOMETRY = """

@@ -3,10 +3,11 @@
 from fractions import Fraction
 
 import numpy as np
-import oracles
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
+import oracles
 from strategies import tables, tiny_tables, two_tables
 
 SMALL = {"rows": st.integers(2, 12), "depth": st.integers(1, 40)}

@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from helpers import check
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superpos_fast import run
+from helpers import check
+from superpos_fast import problem
 from superpos_fast.plan import Plan, Tile, make_plan
 
 
@@ -19,6 +19,7 @@ class Kernels:
     DECIDE_UNIT = 6
     TILE_ROWS, TILE_COLUMNS = 192, 240
     SCRATCH_BYTES = 400_000
+    PAIR_BYTES = 24
 
     @staticmethod
     def packed_depth(depth):
@@ -34,7 +35,7 @@ def plan_of(rows, columns, group_rows, group_columns, tile_rows, tile_columns):
         group_columns=group_rows if columns is None else group_columns,
         tile_rows=tile_rows,
         tile_columns=tile_columns,
-        square=1,
+        piece=1,
         survivors=1,
         listed=1,
         read_rows=1,
@@ -98,7 +99,7 @@ def test_a_plan_stays_within_its_memory(rows, columns, depth, threads, generosit
     memory = int(smallest * generosity)
     plan = make_plan(rows, columns, depth, threads, memory, Kernels)
     assert 1 <= plan.threads <= threads
-    assert min(plan.square, plan.survivors, plan.listed, plan.read_rows) >= 1
+    assert min(plan.piece, plan.survivors, plan.listed, plan.read_rows) >= 1
     assert plan.group_rows % Kernels.UNIT == plan.group_columns % Kernels.UNIT == 0
     assert plan.tile_rows % Kernels.UNIT == plan.tile_columns % Kernels.UNIT == 0
     assert plan.read_rows % Kernels.PANEL == 0
@@ -106,7 +107,7 @@ def test_a_plan_stays_within_its_memory(rows, columns, depth, threads, generosit
     packed_rows = plan.group_rows + (0 if one else plan.group_columns)
     scaled = 8 * (-(-depth // 8) * 8)
     work = max(
-        plan.square**2 * 24 + 3 * plan.square * scaled,
+        plan.piece**2 * 24 + 3 * plan.piece * scaled,
         plan.listed * 4 * scaled,
         plan.read_rows * scaled * 5 // 4 + scaled,
     )
@@ -145,7 +146,7 @@ def test_the_answer_does_not_depend_on_tiles(
     def planned(*arguments):
         plan = make_plan(*arguments)
         unit = arguments[-1].UNIT
-        square, survivors, listed, read = small
+        piece, survivors, listed, read = small
         group_rows, group_columns = (unit * count for count in groups)
         return dataclasses.replace(
             plan,
@@ -153,13 +154,13 @@ def test_the_answer_does_not_depend_on_tiles(
             group_columns=group_rows if plan.triangle else group_columns,
             tile_rows=unit * tiles[0],
             tile_columns=unit * tiles[1],
-            square=square,
+            piece=piece,
             survivors=survivors,
             listed=listed,
             read_rows=arguments[-1].PANEL * read,
         )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "make_plan", planned)
+        patch.setattr(problem, "make_plan", planned)
         for threads in (1, 3):
             check(table, other, signed=signed, threads=threads)

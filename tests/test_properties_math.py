@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import FLOATS, tables
 
+from strategies import FLOATS, tables
 from superpos_fast import Coherence, coherence
 
 SHAPES = [(5000, 300), (20_000, 17), (700, 5000)]

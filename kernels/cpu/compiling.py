@@ -49,10 +49,13 @@ def _candidates() -> Iterator[Path]:
     if numba.config.CACHE_DIR:
         yield Path(numba.config.CACHE_DIR)
     yield Path(__file__).parent / "__pycache__"
-    if sys.platform == "win32":
-        yield Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "superpos_fast"
-    else:
-        yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "superpos_fast"
+    variable, beside_home = (
+        ("LOCALAPPDATA", ".") if sys.platform == "win32" else ("XDG_CACHE_HOME", ".cache")
+    )
+    if folder := os.environ.get(variable):
+        yield Path(folder) / "superpos_fast"
+    with contextlib.suppress(RuntimeError):  # a user without a home
+        yield Path.home() / beside_home / "superpos_fast"
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ UNIT = micro_f32.UNIT
 PANEL = micro_f32.LANES
 DECIDE_UNIT = lcm(micro_f64.ROWS, micro_f64.COLUMNS)
 TILE_ROWS, TILE_COLUMNS = screens.CACHE_ROWS, screens.CACHE_COLUMNS
+PAIR_BYTES = 3 * 8  # the cosine, its magnitude, and a mask
 SCRATCH_BYTES = 4 * TILE_ROWS * TILE_COLUMNS + 8 * decisions.SCRATCH_SIZE
 
 # Longest depth chunk.  384 gains 2 % at d = 384 and 768 and doubles the error bound of the screen,
@@ -35,6 +36,13 @@ def aligned(count: int, dtype: Any) -> Any:
     raw = np.empty(count * size + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + count * size].view(dtype)
+
+
+def _frozen(block: Any) -> Any:
+    """Return a read-only view: input that cannot be written then needs no kernels of its own."""
+    block = block.view()
+    block.flags.writeable = False
+    return block
 
 
 def packed_depth(depth: int) -> tuple[int, int]:
@@ -65,6 +73,7 @@ def survey(block: Any) -> tuple[Any, Any, int]:
     squares = np.zeros(len(block), np.float64)
     integer = np.int32 if block.dtype == np.float32 else np.int64
     infinity = int(np.array(np.inf, block.dtype).view(integer))
+    block = _frozen(block)
     bad = rows.survey(block, block.view(integer), infinity, exponents, squares)
     return exponents, squares, bad
 
@@ -79,7 +88,7 @@ def scale(block: Any, exponents: Any, unit: int = 1) -> Any:
     out = aligned(shape[0] * shape[1], np.float64).reshape(shape)
     out[count:] = 0.0
     out[:, depth:] = 0.0
-    rows.scale(block, exponents, out)
+    rows.scale(_frozen(block), exponents, out)
     return out
 
 
@@ -153,7 +162,14 @@ class Packed:
         """Pack a block whose first row is row `start`, a multiple of `PANEL`, of these rows."""
         squares = self.side.squares[start : start + len(block)]
         panels.pack_units(
-            block, exponents, squares, self.side.panels, self.padded, start, self.depth, self.chunk
+            _frozen(block),
+            exponents,
+            squares,
+            self.side.panels,
+            self.padded,
+            start,
+            self.depth,
+            self.chunk,
         )
 
 

@@ -1,0 +1,108 @@
+"""From a user's call to a problem that the engine can walk: validate, choose, plan, survey."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .backends import Kernels, choose_backend
+from .crew import Crew
+from .execution import Execution, Progress, resources
+from .floating import ieee_mode
+from .plan import Plan, make_plan
+from .results import Run
+from .vectors import Vectors, as_matrix, check_pair, check_zero, survey, working_type
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Surveyed vectors on both sides, the plan for them, and those who carry it out."""
+
+    rows: Vectors
+    columns: Vectors
+    plan: Plan
+    kernels: Kernels
+    crew: Crew
+    progress: Progress
+    backend: str
+    begin: float
+    startup: float
+
+    @property
+    def depth(self) -> int:
+        """Entries in a vector."""
+        return int(self.rows.array.shape[1])
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of vectors that are not left out."""
+        if self.plan.triangle:
+            return self.rows.kept * (self.rows.kept - 1) // 2
+        return self.rows.kept * self.columns.kept
+
+    def facts(self, survivors: int, open_pairs: int) -> Run:
+        """Return the record of the run so far."""
+        return Run(
+            seconds=time.perf_counter() - self.begin,
+            startup=self.startup,
+            threads=self.plan.threads,
+            backend=self.backend,
+            pairs=self.pairs,
+            survivors=survivors,
+            open_pairs=open_pairs,
+        )
+
+
+@contextlib.contextmanager
+def posed(vectors: Any, other: Any, zero: str, execution: Execution) -> Iterator[Problem]:
+    """Pose the problem of all pairs; its threads are gone at the end of the ``with``."""
+    begin = time.perf_counter()
+    allowed = resources(execution)
+    check_zero(zero)
+    left = as_matrix(vectors, "vectors")
+    right = None if other is None else as_matrix(other, "other")
+    check_pair(left, right)
+    loading = time.perf_counter()
+    backend = choose_backend(allowed.backend)
+    sides = [left] if right is None else [left, right]
+    for dtype in {working_type(side.dtype) for side in sides}:
+        backend.kernels.prepare(dtype)
+    startup = time.perf_counter() - loading
+    plan = make_plan(
+        len(left),
+        None if right is None else len(right),
+        left.shape[1],
+        allowed.threads,
+        allowed.memory_for(sum(map(len, sides))),
+        backend.kernels,
+    )
+    with ieee_mode(), Crew(plan.threads) as crew:
+        rows, columns = surveyed(left, right, zero, plan, backend.kernels, crew)
+        yield Problem(
+            rows,
+            columns,
+            plan,
+            backend.kernels,
+            crew,
+            allowed.progress,
+            backend.name,
+            begin,
+            startup,
+        )
+
+
+def surveyed(
+    left: Any, right: Any, zero: str, plan: Plan, kernels: Kernels, crew: Crew
+) -> tuple[Vectors, Vectors]:
+    """Survey one side or both; of one side both are the same."""
+
+    def look(array: Any, name: str, least: int) -> Vectors:
+        return survey(array, name, zero, least, plan.read_rows, kernels, crew.each)
+
+    if right is None:
+        rows = look(left, "vectors", 2)
+        return rows, rows
+    return look(left, "vectors", 1), look(right, "other", 1)
