@@ -68,8 +68,8 @@ def lane_dots(left: Any, right: Any) -> Any:
 
 
 def cosines(dots: Any, squares: Any, other_squares: Any) -> Any:
-    """Return the deciding cosines; NaN where a row has no direction (its square is 0)."""
-    return np.minimum(1.0, np.maximum(-1.0, dots / np.sqrt(squares * other_squares)))
+    """Return the deciding cosines, zero as +0; NaN where a row has no direction (square 0)."""
+    return np.minimum(1.0, np.maximum(-1.0, dots / np.sqrt(squares * other_squares))) + 0.0
 
 
 def listed_cosines(left: Any, right: Any, left_squares: Any, right_squares: Any) -> Any:

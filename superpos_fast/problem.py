@@ -62,36 +62,37 @@ def posed(vectors: Any, other: Any, zero: str, execution: Execution) -> Iterator
     begin = time.perf_counter()
     allowed = resources(execution)
     check_zero(zero)
-    left = as_matrix(vectors, "vectors")
-    right = None if other is None else as_matrix(other, "other")
-    check_pair(left, right)
-    loading = time.perf_counter()
-    backend = choose_backend(allowed.backend)
-    sides = [left] if right is None else [left, right]
-    for dtype in {working_type(side.dtype) for side in sides}:
-        backend.kernels.prepare(dtype)
-    startup = time.perf_counter() - loading
-    plan = make_plan(
-        len(left),
-        None if right is None else len(right),
-        left.shape[1],
-        allowed.threads,
-        allowed.memory_for(sum(map(len, sides))),
-        backend.kernels,
-    )
-    with ieee_mode(), Crew(plan.threads) as crew:
-        rows, columns = surveyed(left, right, zero, plan, backend.kernels, crew)
-        yield Problem(
-            rows,
-            columns,
-            plan,
+    with ieee_mode():
+        left = as_matrix(vectors, "vectors")
+        right = None if other is None else as_matrix(other, "other")
+        check_pair(left, right)
+        sides = [left] if right is None else [left, right]
+        loading = time.perf_counter()
+        backend = choose_backend(allowed.backend)
+        for dtype in {working_type(side.dtype) for side in sides}:
+            backend.kernels.prepare(dtype)
+        startup = time.perf_counter() - loading
+        plan = make_plan(
+            len(left),
+            None if right is None else len(right),
+            left.shape[1],
+            allowed.threads,
+            allowed.memory_for(sum(map(len, sides))),
             backend.kernels,
-            crew,
-            allowed.progress,
-            backend.name,
-            begin,
-            startup,
         )
+        with Crew(plan.threads) as crew:
+            rows, columns = surveyed(left, right, zero, plan, backend.kernels, crew)
+            yield Problem(
+                rows,
+                columns,
+                plan,
+                backend.kernels,
+                crew,
+                allowed.progress,
+                backend.name,
+                begin,
+                startup,
+            )
 
 
 def surveyed(

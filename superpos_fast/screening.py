@@ -7,7 +7,7 @@ UNIT_ROUNDOFF_64 = 2.0**-53
 
 
 def float32_bound(depth: int, chain: int) -> float:
-    """Bound |fl32(<u, v>) - cos(x, y)| for packed unit rows u, v of the rows x, y.
+    """Bound |fl32(<u, v>) - c(x, y)| for packed unit rows u, v and the deciding cosine c.
 
     Parameters
     ----------
@@ -26,14 +26,15 @@ def float32_bound(depth: int, chain: int) -> float:
         - the unit rows' own rounding to float32, u32 each, times the other's length;
         - underflow: a product, or an entry of a unit row, below the normal numbers loses at most
           2^-150, which d of them keep far below d 2^-126;
-        - the deciding cosine's distance from the real one: lanes of d/8 products, three levels of
-          the tree, and the square root and quotient (see `decision_bound`).
+        - float64: the deciding cosine's distance from the real one (`decision_bound`), and once
+          more as much for the unit rows, whose squares, root, reciprocal and product before the
+          rounding to float32 are off by less: (d/8 + 9) 2^-53 for the two together.
     """
     gamma = chain * UNIT_ROUNDOFF_32 / (1.0 - chain * UNIT_ROUNDOFF_32)
     accumulation = gamma * (1.0 + 2.0**-22) ** 2
     rounding = 2.0 * UNIT_ROUNDOFF_32 * (1.0 + 2.0**-20)
     underflow = depth * 2.0**-126
-    return (accumulation + rounding + underflow + decision_bound(depth)) * (1.0 + 2.0**-20)
+    return (accumulation + rounding + underflow + 2.0 * decision_bound(depth)) * (1.0 + 2.0**-20)
 
 
 def decision_bound(depth: int) -> float:
@@ -41,8 +42,9 @@ def decision_bound(depth: int) -> float:
 
     A product passes through at most m = ceil(d/8) + 4 roundings, so the dot product is off by
     gamma_m |x| |y| and each square by gamma_m of itself, half of which reaches the quotient; the
-    product of squares, its root and the quotient add 3 roundings.  Entries dropped or products
-    lost below 2^-1022 of a row's largest entry change less than d 2^-1020.
+    product of squares, its root and the quotient add 3 roundings.  The fourth 2^-53, and the
+    rounding of m upwards, cover the second-order terms for every d below 2^29.  Entries dropped or
+    products lost below 2^-1022 of a row's largest entry change less than d 2^-1020.
     """
     roundings = (depth + 7) // 8 + 4
     gamma = roundings * UNIT_ROUNDOFF_64 / (1.0 - roundings * UNIT_ROUNDOFF_64)

@@ -1,5 +1,6 @@
 """What several rooms' tests share."""
 
+import math
 import os
 import re
 import subprocess
@@ -50,6 +51,7 @@ def check(vectors, other=None, *, signed=False, zero="raise", **execution) -> Co
     record = coherence(vectors, other, return_pair=True, **question, **execution)
     expected = oracles.coherence(vectors, other, **question)
     assert (record.value, record.i, record.j) == expected
+    assert math.copysign(1.0, record.value) == math.copysign(1.0, expected.value)
     return record
 
 

@@ -5,7 +5,7 @@ the power of two that brings its largest entry into [1, 2), and entries that are
 2^-1022 become 0. Product k of a dot product goes to lane k mod 8; the eight lanes start at +0 and
 are added as a fixed tree. With q the dot product of a row with itself,
 
-    cos = min(1, max(-1, dot / sqrt(q_i * q_j))).
+    cos = min(1, max(-1, dot / sqrt(q_i * q_j))), a zero being +0.
 
 The best pair has the highest value, then the lowest i, then the lowest j. `exact_cosine` is the
 real number that all of this approximates. Nothing here knows the package under test.
@@ -55,7 +55,7 @@ def dot(x: list[float], y: list[float]) -> float:
 def cosine(x: list[float], y: list[float]) -> float:
     """The cosine of two rows as they came."""
     x, y = scaled_row(x), scaled_row(y)
-    return min(1.0, max(-1.0, dot(x, y) / math.sqrt(dot(x, x) * dot(y, y))))
+    return min(1.0, max(-1.0, dot(x, y) / math.sqrt(dot(x, x) * dot(y, y)))) + 0.0
 
 
 def plain_coherence(vectors, other=None, *, signed=False, zero="raise") -> Best:
@@ -107,7 +107,7 @@ def dots(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def cosines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The matrix of cosines between two arrays of scaled rows."""
     products = dots(x, x)[:, None] * dots(y, y)
-    return np.clip(dots(x[:, None], y[None]) / np.sqrt(products), -1.0, 1.0)
+    return np.clip(dots(x[:, None], y[None]) / np.sqrt(products), -1.0, 1.0) + 0.0
 
 
 def coherence(vectors, other=None, *, signed=False, zero="raise") -> Best:

@@ -429,3 +429,18 @@ def test_planted_pairs_in_the_smallest_memory():
             planted[j] = planted[i]
             expected = Coherence(1.0, i, j)
             assert coherence(planted, return_pair=True, memory=memory) == expected
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("rows", [2, 40, 3000])
+def test_a_zero_is_positive(signed, rows):
+    """A negative product of subnormals underflows in the quotient: -0, which is not an answer."""
+    table = np.zeros((1, 8))
+    table[0, :2] = 2.0**-52, 1.9
+    other = np.zeros((rows, 8))
+    other[:, 1:3] = -1.0
+    other[0] = 0.0
+    other[0, 0], other[0, 2] = -(2.0**-1022), 1.9
+    for options in {}, {"backend": "reference"}, {"memory": caps(table, other)[0]}:
+        found = check(table, other, signed=signed, **options)
+        assert signed is False or str(found.value) == "0.0"

@@ -120,7 +120,7 @@ def test_a_plan_stays_within_its_memory(rows, columns, depth, threads, generosit
 
 
 @pytest.mark.parametrize(("rows", "depth"), [(10, 10**6), (10**8, 1), (1000, 600_000)])
-def test_the_default_memory_is_enough(rows, depth):
+def test_how_far_the_default_memory_goes(rows, depth):
     memory = max(2**28, 64 * rows)
     assert make_plan(rows, None, depth, 64, memory, Kernels).threads >= 1
 

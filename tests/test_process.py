@@ -196,6 +196,12 @@ def test_without_compilation(tmp_path):
 FLUSH = 0x8040  # flush results to zero, take denormal operands for zero
 
 
+glibc_on_x86_64 = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc",
+    reason="knows how glibc lays out the mode of x86-64 only",
+)
+
+
 class Environment:
     """This thread's floating-point environment, where MXCSR is its last word."""
 
@@ -215,10 +221,7 @@ class Environment:
         assert self.library.fesetenv(self.bytes) == 0
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux" or platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc",
-    reason="knows how glibc lays out the mode of x86-64 only",
-)
+@glibc_on_x86_64
 @pytest.mark.parametrize("options", [{}, {"threads": 3}, {"backend": "reference"}], ids=str)
 def test_flush_to_zero(options):
     """A caller that flushes subnormals gets every answer right, and its mode back."""
@@ -249,6 +252,35 @@ def test_flush_to_zero(options):
     assert modes == [FLUSH] * len(tables)
     assert [(record.value, record.i, record.j) for record in found] == expected
     assert 0 < expected[-1].value < np.finfo(float).tiny
+
+
+IN_MODE = """
+import ctypes, sys
+import numpy as np
+words = (ctypes.c_uint32 * 8)()
+library = ctypes.CDLL(None)
+library.fegetenv(words)
+words[7] = words[7] & ~int(sys.argv[1], 0) | int(sys.argv[2], 0)
+library.fesetenv(words)
+from superpos_fast import coherence
+table = np.zeros((900, 3))
+table[::3], table[1::3] = [1, 2, 3], [3, 0, -1]
+print(coherence(table[:2]).hex(), coherence(table, zero="skip"))
+"""
+
+
+@glibc_on_x86_64
+def test_compiled_under_flush_to_zero(tmp_path):
+    """What Python itself folds and caches under that mode is no constant of ours."""
+    for clear, put in (0, FLUSH), (0, 0):
+        words = output_of(IN_MODE, clear, put, environment={"PYTHONPYCACHEPREFIX": str(tmp_path)})
+        assert words == [(0.0).hex(), "1.0"]
+
+
+@glibc_on_x86_64
+def test_trapped_exceptions():
+    """Rows left out divide 0 by 0; a caller that traps that is not killed."""
+    assert output_of(IN_MODE, 0x280, 0)[1] == "1.0"
 
 
 # Signals

@@ -51,22 +51,21 @@ def dot(x, y):
 
 @njit(inline="always")
 def cosine(product, square, other_square):
-    """Return the deciding cosine; NaN where a row has no direction (its square is 0)."""
+    """Return the deciding cosine, zero as +0; NaN where a row has no direction (square 0)."""
     value = product / np.sqrt(square * other_square)
     if value > 1.0:
         value = 1.0
     if value < -1.0:
         value = -1.0
-    return value
+    return value + 0.0
 
 
 @compiled
 def survey(block, bits, infinity, exponents, squares):
     """Fill the exponents and squares of a block of rows; return its first bad row, or -1.
 
-    `bits` views the block as signed integers, and `infinity` is the bit pattern of +inf: the
-    largest magnitude and the test for NaN and infinity are one integer maximum, which vectorises
-    and does not care about the floating-point mode.
+    `bits` views the block as signed integers, and `infinity` is the bit pattern of +inf: the test
+    for NaN, infinity and zero rows is one integer maximum, which vectorises without fast-math.
     """
     rows, depth = block.shape
     magnitude = infinity | (infinity - 1)
