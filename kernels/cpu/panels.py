@@ -22,21 +22,25 @@ from .rows import scaled, scaling
 def pack_units(block, exponents, squares, panels, padded, first, depth, chunk):
     """Pack rows as float32 unit vectors, as rows first, first + 1, ... of `padded` rows.
 
-    `first` and the block's length are whole panels, unless the block is the last.
+    `first` and the block's length are whole panels, unless the block is the last.  Rows are turned
+    into unit vectors one by one, where they lie together, and interleaved after: written straight
+    to their lanes they took twice as long.
     """
     rows, width = block.shape
+    units = np.empty((LANES, chunk), np.float32)
     for low in range(0, rows, LANES):
-        high = min(rows, low + LANES)
         for start in range(0, depth, chunk):
             length = min(chunk, depth - start)
-            base = start * padded + (first + low) * length
-            panels[base : base + length * LANES] = 0.0
-            for i in range(low, high):
+            units[:] = 0.0
+            for i in range(low, min(rows, low + LANES)):
                 if squares[i] == 0.0:
                     continue
-                first_factor, second_factor, least = scaling(np.int64(exponents[i]))
+                one, two, least = scaling(np.int64(exponents[i]))
                 inverse = 1.0 / np.sqrt(squares[i])
-                at = base + i - low
                 for k in range(start, min(start + length, width)):
-                    entry = scaled(block[i, k], first_factor, second_factor, least)
-                    panels[at + (k - start) * LANES] = np.float32(entry * inverse)
+                    entry = scaled(block[i, k], one, two, least)
+                    units[i - low, k - start] = np.float32(entry * inverse)
+            at = start * padded + (first + low) * length
+            for k in range(length):
+                for lane in range(LANES):
+                    panels[at + k * LANES + lane] = units[lane, k]

@@ -64,11 +64,13 @@ def cosine(product, square, other_square):
 def survey(block, bits, infinity, exponents, squares):
     """Fill the exponents and squares of a block of rows; return its first bad row, or -1.
 
-    `bits` views the block as signed integers, and `infinity` is the bit pattern of +inf: the test
-    for NaN, infinity and zero rows is one integer maximum, which vectorises without fast-math.
+    `bits` views the block as signed integers, and `infinity` is the bit pattern of +inf: a row's
+    largest magnitude, and whether it is NaN, infinity or zero, are one integer maximum, which
+    vectorises without fast-math.
     """
     rows, depth = block.shape
     magnitude = infinity | (infinity - 1)
+    cell = np.empty(1, bits.dtype)
     row = np.zeros((depth + 7) // 8 * 8, np.float64)
     for i in range(rows):
         top = np.int64(0)
@@ -80,10 +82,8 @@ def survey(block, bits, infinity, exponents, squares):
             exponents[i] = 0
             squares[i] = 0.0
             continue
-        largest = 0.0
-        for k in range(depth):
-            largest = max(largest, abs(np.float64(block[i, k])))
-        exponents[i] = math.frexp(largest)[1] - 1
+        cell[0] = top
+        exponents[i] = math.frexp(np.float64(cell.view(block.dtype)[0]))[1] - 1
         first, second, least = scaling(np.int64(exponents[i]))
         for k in range(depth):
             row[k] = scaled(block[i, k], first, second, least)
