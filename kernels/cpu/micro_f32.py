@@ -7,7 +7,7 @@ The columns are consecutive panels, the rows single lanes, one broadcast each, s
 of the data serves both sides.  Prolog: accumulators start at zero.  Main loop: one load a column
 vector, one broadcast a row, ROWS x VECTORS multiply-adds.  Epilog: the sums of earlier chunks
 (``resume``) are added last, so that the longest chain of additions is a chunk's length plus the
-number of chunks; then the block is stored, or folded to its largest value without touching memory.
+number of chunks; then the block is stored, or compared with a gate without touching memory.
 
 Emitted as IR because the loop vectoriser never keeps such a block in registers: plain Numba loops
 reach about a third of the multiply-add peak, this 0.93 to 0.97 (`bench/roofline.py`).  A 6 x 16
@@ -28,7 +28,6 @@ from .simd import (
     array_data,
     choose_registers,
     depth_loop,
-    element,
     index,
     target_features,
 )
@@ -103,23 +102,22 @@ def _resume(builder: Any, sums: list[Any], c: Any, places: list[Any], resume: An
     return totals
 
 
-def _peak(builder: Any, totals: list[Any], mask: Any) -> Any:
-    """Emit the largest entry of the block after `mask` is applied to its bits."""
+def _reaches(builder: Any, totals: list[Any], mask: Any, gate: Any) -> Any:
+    """Emit whether an entry of the block, after `mask` is applied to its bits, reaches `gate`."""
     spread = SINGLE.broadcast(builder, mask)
     best = None
     for value in totals:
         bits = builder.and_(builder.bitcast(value, spread.type), spread)
         kept = builder.bitcast(bits, SINGLE.kind)
         best = kept if best is None else SINGLE.maximum(builder, best, kept)
-    top = element(builder, best, 0)
-    for lane in range(1, LANES):
-        top = SINGLE.maximum(builder, top, element(builder, best, lane))
-    return top
+    lanes = builder.fcmp_ordered(">=", best, SINGLE.broadcast(builder, gate))
+    bits = builder.bitcast(lanes, ir.IntType(LANES))
+    return builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
 
 
 def _emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     a, b, c = (array_data(context, builder, signature, args, position) for position in (0, 2, 5))
-    _, a_at, _, b_at, depth, _, c_at, c_stride, resume, keep, mask = args
+    _, a_at, _, b_at, depth, _, c_at, c_stride, resume, keep, mask, gate = args
     places = _places(builder, c_at, c_stride)
     sums = _accumulate(builder, a, a_at, b, b_at, depth)
     totals = _resume(builder, sums, c, places, resume)
@@ -130,23 +128,25 @@ def _emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         SINGLE.store(builder, value, c, at)
     builder.branch(done)
     builder.position_at_end(fold)
-    top = _peak(builder, totals, mask)
+    reaches = _reaches(builder, totals, mask, gate)
     builder.branch(done)
     builder.position_at_end(done)
-    peak = builder.phi(SINGLE.element)
-    peak.add_incoming(ir.Constant(SINGLE.element, 0.0), store)
-    peak.add_incoming(top, fold)
-    return peak
+    result = builder.phi(reaches.type)
+    result.add_incoming(ir.Constant(reaches.type, 1), store)
+    result.add_incoming(reaches, fold)
+    return result
 
 
 @intrinsic
-def multiply_block(typing, a, a_at, b, b_at, depth, c, c_at, c_stride, resume, keep, mask):
-    """Compute the block (resume ? C : 0) + A B; store it in C, or return its largest entry.
+def multiply_block(typing, a, a_at, b, b_at, depth, c, c_at, c_stride, resume, keep, mask, gate):
+    """Compute the block (resume ? C : 0) + A B; store it in C, or return if it reaches the gate.
 
-    `keep` (bool) says which.  `mask` (int32) is applied to each entry's bits before they are
-    compared: 0x7FFFFFFF gives max |.|, -1 the signed maximum.  One kernel with two ends, because
-    every place it is used costs half a second of compilation.
+    `keep` (bool) says which.  `mask` (int32) is applied to each entry's bits before it is compared
+    with `gate` (float32): 0x7FFFFFFF compares magnitudes, -1 signed values.  One kernel with two
+    ends, because every place it is used costs half a second of compilation.
     """
     at = types.int64
-    signature = types.float32(a, at, b, at, at, c, at, at, at, types.boolean, types.int32)
+    signature = types.boolean(
+        a, at, b, at, at, c, at, at, at, types.boolean, types.int32, types.float32
+    )
     return signature, _emit

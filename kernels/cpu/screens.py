@@ -116,8 +116,8 @@ def screen_extremum(
 
     A pair stays when its float32 dot product reaches `gate`.  With every pair seen the gate rises
     to that pair's value less `slack`, twice the screen's error bound: whatever the tile's largest
-    cosine is, it is no smaller than a seen value less one bound.  A register block whose peak
-    stays below the gate is never stored; another is computed again and stored.
+    cosine is, it is no smaller than a seen value less one bound.  A register block that stays below
+    the gate is never stored; another is computed again and stored.
 
     Returns the number of survivors listed, or -1 where they do not fit: then the tile is open and
     must be decided whole.
@@ -138,11 +138,11 @@ def screen_extremum(
                     at = (r - row) * CACHE_COLUMNS + c - column
                     keep = not last
                     while True:
-                        peak = multiply_block(
+                        reaches = multiply_block(
                             left.panels, a_at, right.panels, b_at, length,
-                            scratch, at, CACHE_COLUMNS, start, keep, mask,
+                            scratch, at, CACHE_COLUMNS, start, keep, mask, gate,
                         )  # fmt: skip
-                        if keep or peak < gate:
+                        if keep or not reaches:
                             break
                         keep = True
                     if last and keep:
