@@ -15,7 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,6 +27,7 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.inputs import random_vectors
+from bench.memory import peak_memory, restart_peak_memory
 from bench.roofline import DIMS, best_of, fma_peak, table, usable_threads, useful_flops
 
 AGREEMENT = 1e-5
@@ -149,24 +150,6 @@ PEERS = {
     "sklearn-neighbors": Peer("sklearn", sklearn_neighbors, "cos"),
     "sklearn-chunked": Peer("sklearn", sklearn_chunked),
 }
-
-
-def restart_peak_memory() -> None:
-    """Linux only; elsewhere the peak includes what the start of the process took."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_memory() -> int:
-    """The most bytes this process has held. Not ru_maxrss where avoidable: it outlives exec."""
-    try:
-        status = Path("/proc/self/status").read_text()
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-    except (OSError, IndexError):
-        import resource
-
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def serve(pipe: Connection, name: str, n: int, d: int, threads: int) -> None:
