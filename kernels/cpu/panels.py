@@ -12,10 +12,23 @@ Padding rows and depths are zero: they add +0 to a sum, which changes none.
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from .compiling import compiled
 from .micro_f32 import LANES
 from .rows import scaled, scaling
+
+
+@njit(inline="always")
+def unit_entries(entries, factors, inverse, out):
+    """Write entries of a row divided by its length.
+
+    On slices that begin at 0, because an index that might be negative keeps a loop from being
+    vectorised.
+    """
+    one, two, least = factors
+    for k in range(entries.size):
+        out[k] = np.float32(scaled(entries[k], one, two, least) * inverse)
 
 
 @compiled
@@ -33,14 +46,12 @@ def pack_units(block, exponents, squares, panels, padded, first, depth, chunk):
             length = min(chunk, depth - start)
             units[:] = 0.0
             for i in range(low, min(rows, low + LANES)):
-                if squares[i] == 0.0:
-                    continue
-                one, two, least = scaling(np.int64(exponents[i]))
-                inverse = 1.0 / np.sqrt(squares[i])
-                for k in range(start, min(start + length, width)):
-                    entry = scaled(block[i, k], one, two, least)
-                    units[i - low, k - start] = np.float32(entry * inverse)
+                if squares[i] != 0.0:
+                    inverse = 1.0 / np.sqrt(squares[i])
+                    part = block[i, start : min(start + length, width)]
+                    unit_entries(part, scaling(np.int64(exponents[i])), inverse, units[i - low])
             at = start * padded + (first + low) * length
+            panel = panels[at : at + length * LANES].reshape(length, LANES)
             for k in range(length):
                 for lane in range(LANES):
-                    panels[at + k * LANES + lane] = units[lane, k]
+                    panel[k, lane] = units[lane, k]
