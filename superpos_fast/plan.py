@@ -156,8 +156,9 @@ def make_plan(
     """
     triangle = columns is None
     columns = rows if columns is None else columns
-    groups = -(-rows // kernels.UNIT) if triangle else 2
-    needs = _Needs(rows + (0 if triangle else columns), groups, depth, kernels)
+    sides = [rows] if triangle else [rows, columns]
+    units = sum(-(-count // kernels.UNIT) for count in sides)
+    needs = _Needs(sum(sides), units, depth, kernels)
     if memory < needs.smallest(1):
         raise ValueError(
             f"memory: must be at least {needs.smallest(1)} bytes for {rows} x {columns} pairs of "
@@ -195,14 +196,15 @@ class _Needs:
     or pack them, deciding listed pairs, or deciding a piece of an open tile.
     """
 
-    def __init__(self, rows: int, most_packed: int, depth: int, kernels: Kernels) -> None:
+    def __init__(self, rows: int, units: int, depth: int, kernels: Kernels) -> None:
         self._scaled = 8 * (-(-depth // 8) * 8)
         self._state = _STATE_BYTES * rows
         self._scratch: int = kernels.SCRATCH_BYTES
         self._piece_unit: int = kernels.DECIDE_UNIT
         self._panel: int = kernels.PANEL
         self.packed_row: int = 4 * kernels.packed_depth(depth)[0]
-        self._packed: int = min(2, most_packed) * kernels.UNIT * self.packed_row
+        self._all_packed: int = units * kernels.UNIT * self.packed_row
+        self._packed = min(self._all_packed, 2 * kernels.UNIT * self.packed_row)
         self._pair = 4 * self._scaled
         self._pair_bytes: int = kernels.PAIR_BYTES
         self._work: int = max(
@@ -224,14 +226,15 @@ class _Needs:
     def share(self, memory: int, threads: int) -> tuple[int, int, int]:
         """Return the bytes for packed rows, for a thread's work and for a thread's survivors.
 
-        Three quarters of what is left over go to packed rows, and a sixteenth to nobody.  At
+        Packed rows get three quarters of what is left over, or what all rows need.  (At
         16384 x 4096 in the default 256 MiB that makes 3 groups; with half of it there were 5, and
-        packing took 4 % of the time.
+        packing took 4 % of the time.)  A quarter of what then remains is for nobody.
         """
-        rest = (memory - self.smallest(threads)) // 32
-        packed = self._packed + 24 * rest
-        work = self._work + 5 * rest // threads
-        return packed, work, _FEWEST * _SURVIVOR_BYTES + rest // threads
+        rest = memory - self.smallest(threads)
+        packed = min(rest * 3 // 4, max(0, self._all_packed - self._packed))
+        spare = (rest - packed) // 8
+        work = self._work + 5 * spare // threads
+        return self._packed + packed, work, _FEWEST * _SURVIVOR_BYTES + spare // threads
 
     def pairs(self, room: int) -> int:
         """Return how many listed pairs can be decided at a time: two rows each, read and scaled."""
