@@ -25,7 +25,7 @@ _OPEN_SHARE = 64
 _MOST_SURVIVORS = 1 << 16
 _FEWEST = 256
 
-_LARGEST_PIECE = 480
+_LARGEST_PIECE = 576
 # Rows are read in blocks of 256 KiB to 4 MiB, so that a small input stays with one thread.
 _SMALLEST_READ = 2**18
 _LARGEST_READ = 2**22
