@@ -19,8 +19,8 @@ _LARGEST_TILE = 10**9
 _SMALLEST_TILE = 2 * 10**7
 _TILES_PER_THREAD = 16
 
-# A tile is decided whole once more than one pair in 64 is undecided.  Deciding a listed pair costs
-# 40 (d = 768) to 90 (d = 64) times a pair of the float64 tile kernel, so the break-even is there.
+# A tile is decided whole once more than one pair in 64 is undecided: a listed pair costs 30 (d = 64)
+# to 45 (d = 768) times a pair of a whole tile, and finding the others has been paid already.
 _OPEN_SHARE = 64
 _MOST_SURVIVORS = 1 << 16
 _FEWEST = 256
@@ -29,7 +29,9 @@ _LARGEST_PIECE = 576
 # Rows are read in blocks of 256 KiB to 4 MiB, so that a small input stays with one thread.
 _SMALLEST_READ = 2**18
 _LARGEST_READ = 2**22
-_MOST_LISTED = 4096
+# Listed pairs are decided 1 MiB at a time: memory that is new to the process in every batch takes
+# longer to map, 10 us a pair at d = 768, than its pairs to decide.
+_MOST_LISTED = 2**20
 _STATE_BYTES = 12  # exponent and square of a row
 _SURVIVOR_BYTES = 12 + 16 + 16  # as the screen lists it, its indices, its row's numbers
 
@@ -237,8 +239,8 @@ class _Needs:
         return self._packed + packed, work, _FEWEST * _SURVIVOR_BYTES + spare // threads
 
     def pairs(self, room: int) -> int:
-        """Return how many listed pairs can be decided at a time: two rows each, read and scaled."""
-        return min(_MOST_LISTED, room // self._pair)
+        """Return how many listed pairs to decide at a time: two rows each, read and scaled."""
+        return max(1, min(room, _MOST_LISTED) // self._pair)
 
     def read(self, room: int, fair: int) -> int:
         """Return how many rows to read at a time; `fair` would give each thread its turns."""
