@@ -19,8 +19,8 @@ _LARGEST_TILE = 10**9
 _SMALLEST_TILE = 2 * 10**7
 _TILES_PER_THREAD = 16
 
-# A tile is decided whole once more than one pair in 64 is undecided: a listed pair costs 30 (d = 64)
-# to 45 (d = 768) times a pair of a whole tile, and finding the others has been paid already.
+# A tile is decided whole once more than one pair in 64 is undecided: a listed pair costs 30 times
+# (d = 64) to 45 times (d = 768) what a pair of a whole tile does.
 _OPEN_SHARE = 64
 _MOST_SURVIVORS = 1 << 16
 _FEWEST = 256
