@@ -3,6 +3,7 @@
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,11 @@ def check(vectors, other=None, *, signed=False, zero="raise", **execution) -> Co
     assert (record.value, record.i, record.j) == expected
     assert math.copysign(1.0, record.value) == math.copysign(1.0, expected.value)
     return record
+
+
+def listen_to_interrupts() -> None:
+    """For a child's `preexec_fn`: what a shell starts in the background ignores Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def in_new_process(

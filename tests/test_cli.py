@@ -13,6 +13,7 @@ import pytest
 import safetensors.numpy
 from typer.testing import CliRunner
 
+from helpers import listen_to_interrupts
 from superpos_fast import cli, coherence
 from superpos_fast.data import example
 
@@ -191,6 +192,7 @@ def test_interrupt(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=listen_to_interrupts,
     )
     time.sleep(4)
     process.send_signal(signal.SIGINT)

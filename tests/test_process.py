@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import oracles
-from helpers import in_new_process, output_of
+from helpers import in_new_process, listen_to_interrupts, output_of
 from superpos_fast import coherence
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads what only Linux tells")
@@ -304,7 +304,10 @@ except KeyboardInterrupt:
     print("interrupted", threading.active_count() - before, flush=True)
 """
     with subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=listen_to_interrupts,
     ) as process:
         try:
             assert process.stdout.readline() == "started\n"
