@@ -21,9 +21,6 @@ LANES = 8
 class Workspace:
     """One thread's buffers: none."""
 
-    def __init__(self, survivors: int) -> None:
-        del survivors
-
 
 def packed_depth(depth: int) -> tuple[int, int]:
     """Return the depth of packed rows, of which there are none."""
@@ -72,9 +69,13 @@ def cosines(dots: Any, squares: Any, other_squares: Any) -> Any:
     return np.minimum(1.0, np.maximum(-1.0, dots / np.sqrt(squares * other_squares))) + 0.0
 
 
-def listed_cosines(left: Any, right: Any, left_squares: Any, right_squares: Any) -> Any:
-    """Return the deciding cosines of the pairs (left[p], right[p]) of scaled rows."""
-    return cosines(lane_dots(left, right), left_squares, right_squares)
+def listed_cosines(left: Any, i: Any, right: Any, j: Any) -> Any:
+    """Return the deciding cosines of the pairs (row i[p] of left, row j[p] of right).
+
+    A side is (block, exponents, squares), the block as `survey` takes it.
+    """
+    x, y = (scale(side[0][at], side[1][at]) for side, at in ((left, i), (right, j)))
+    return cosines(lane_dots(x, y), left[2][i], right[2][j])
 
 
 def tile_cosines(
@@ -97,3 +98,105 @@ def tile_cosines(
         rows, columns = np.arange(len(left))[:, None], np.arange(len(right))[None, :]
         out[columns + shift <= rows] = np.nan
     return out
+
+
+def strength(values: Any, magnitude: bool) -> Any:
+    """Return what values are compared by."""
+    return np.abs(values) if magnitude else values
+
+
+def keep_best(
+    groups: Any, keys: Any, cosines: Any, magnitude: bool, best: Any, best_keys: Any
+) -> None:
+    """Let each pair into its group's list, in place: k best cosines and keys (-1: empty).
+
+    The order is higher strength first, then the lower key; the worst stands first.
+    """
+    for group in np.unique(groups):
+        new = groups == group
+        old = best_keys[group] >= 0
+        values = np.concatenate([best[group][old], cosines[new]])
+        names = np.concatenate([best_keys[group][old], keys[new]])
+        order = np.lexsort((-names, strength(values, magnitude)))[-best.shape[1] :]
+        best[group][-len(order) :] = values[order]
+        best_keys[group][-len(order) :] = names[order]
+
+
+class _TileFold:
+    """A piece's share of a statistic: pairs listed because they may matter."""
+
+    def __init__(self, magnitude: bool) -> None:
+        self._magnitude = magnitude
+        self._listed: tuple[Any, ...] = (np.empty(0, np.int64),) * 2
+
+    def take(self) -> tuple[Any, ...]:
+        """Return the listed pairs' rows and columns."""
+        return self._listed
+
+
+class BestFold(_TileFold):
+    """Lists every pair that reaches its row's or its column's gate."""
+
+    def __init__(
+        self, rows: int, columns: int, piece: int, room: int, *, per: str, k: int, magnitude: bool
+    ) -> None:
+        super().__init__(magnitude)
+
+    def aim_exactly(self, row_gates: Any, column_gates: Any) -> None:
+        """Set what cosines must reach to matter."""
+        self._gates = np.minimum(row_gates[:, None], column_gates)
+
+    def fold(self, cosines: Any) -> None:
+        """Fold a piece of cosines; NaN is no pair."""
+        self._listed = np.nonzero(strength(cosines, self._magnitude) >= self._gates)
+
+
+class RanksFold(_TileFold):
+    """How many values have each rank among ascending thresholds; lists the pairs of some ranks."""
+
+    def __init__(
+        self,
+        rows: int,
+        columns: int,
+        piece: int,
+        room: int,
+        *,
+        thresholds: Any,
+        bound: float,
+        listed: Any,
+        magnitude: bool,
+    ) -> None:
+        super().__init__(magnitude)
+        self._thresholds, self._wanted = thresholds, listed
+
+    def aim_exactly(self) -> None:
+        """Begin a piece of cosines."""
+
+    def fold(self, cosines: Any) -> None:
+        """Fold a piece of cosines; NaN is no pair."""
+        values = strength(cosines, self._magnitude)
+        pairs = ~np.isnan(values)
+        ranks = np.searchsorted(self._thresholds, values, "right")
+        self._listed = np.nonzero(pairs & self._wanted[ranks])
+        self.counts = np.bincount(ranks[pairs], minlength=len(self._thresholds) + 1)
+        self.counts[self._wanted] = 0
+
+
+class TotalFold(_TileFold):
+    """The sum of magnitudes."""
+
+    def __init__(self, rows: int, columns: int, piece: int) -> None:
+        super().__init__(True)
+
+    def aim_exactly(self) -> None:
+        """Begin a piece of cosines."""
+
+    def fold(self, cosines: Any) -> None:
+        """Fold a piece of cosines; NaN is no pair."""
+        self.total = float(np.nansum(np.abs(cosines)))
+
+
+def sift(cosines: Any, row: int, fold: Any) -> int:
+    """Fold decided cosines; return the row after the last."""
+    fold.fold(cosines)
+    return len(cosines)

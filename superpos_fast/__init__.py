@@ -1,9 +1,46 @@
 """Angle statistics of large sets of vectors: exact, without the Gram matrix."""
 
 from . import data
+from .alignment import BasisAlignment, Neurons, basis_alignment, neurons
+from .bounds import welch_bound
+from .closest import babel, coherence, mmcs, mutual_nearest, nearest
+from .distribution import histogram, mean_cosine, quantile
 from .execution import Execution
-from .results import Coherence, Run
-from .statistics import coherence
+from .moments import dimensionality, frame_potential, interference, rms_cosine
+from .overview import AngleStatistics, describe
+from .results import Coherence, Nearest, Overlap, Pairs, Run, Tolerance
+from .selection import count, pairs, within_tolerance
 
-__all__ = ["Coherence", "Execution", "Run", "coherence", "data"]
+__all__ = [
+    "AngleStatistics",
+    "BasisAlignment",
+    "Coherence",
+    "Execution",
+    "Nearest",
+    "Neurons",
+    "Overlap",
+    "Pairs",
+    "Run",
+    "Tolerance",
+    "babel",
+    "basis_alignment",
+    "coherence",
+    "count",
+    "data",
+    "describe",
+    "dimensionality",
+    "frame_potential",
+    "histogram",
+    "interference",
+    "mean_cosine",
+    "mmcs",
+    "mutual_nearest",
+    "nearest",
+    "neurons",
+    "pairs",
+    "quantile",
+    "rms_cosine",
+    "welch_bound",
+    "within_tolerance",
+]
 __version__ = "0.1.0"

@@ -34,15 +34,22 @@ class Kernels(Protocol):
     SCRATCH_BYTES: int
     PAIR_BYTES: int
     Workspace: Any
+    BestFold: Any
+    RanksFold: Any
+    TotalFold: Any
 
     def prepare(self, dtype: Any, /) -> None: ...
     def packed_depth(self, depth: int, /) -> tuple[int, int]: ...
     def survey(self, block: Any, /) -> tuple[Any, Any, int]: ...
     def scale(self, block: Any, exponents: Any, unit: int = 1, /) -> Any: ...
-    def listed_cosines(self, left: Any, right: Any, squares: Any, others: Any, /) -> Any: ...
+    def listed_cosines(self, left: Any, i: Any, right: Any, j: Any, /) -> Any: ...
     def tile_cosines(
         self, own: Any, left: Any, right: Any, squares: Any, others: Any, shift: int | None, /
     ) -> Any: ...
+    def sift(self, cosines: Any, row: int, fold: Any, /) -> int: ...
+    def keep_best(
+        self, groups: Any, keys: Any, cosines: Any, magnitude: bool, best: Any, best_keys: Any, /
+    ) -> None: ...
 
 
 class ScreeningKernels(Kernels, Protocol):
@@ -59,11 +66,9 @@ class ScreeningKernels(Kernels, Protocol):
         right: Any,
         tile: tuple[int, int, int, int],
         shift: int | None,
-        signed: bool,
-        gate: float,
-        slack: float,
+        aimed: list[Any],
         /,
-    ) -> tuple[Any, Any] | None: ...
+    ) -> None: ...
 
 
 @dataclass(frozen=True)

@@ -57,8 +57,8 @@ class Resources:
         return max(_LEAST_DEFAULT_MEMORY, _DEFAULT_MEMORY_PER_ROW * rows)
 
 
-def resources(execution: Execution) -> Resources:
-    """Check the execution keywords and fill in the defaults."""
+def check_keywords(execution: Execution) -> None:
+    """Refuse what is no execution keyword."""
     unknown = sorted(set(execution) - set(Execution.__annotations__))
     if unknown:
         known = ", ".join(Execution.__annotations__)
@@ -66,6 +66,11 @@ def resources(execution: Execution) -> Resources:
             f"{unknown[0]}: must be a keyword in the function's signature or one of {known}, "
             "got an unknown one"
         )
+
+
+def resources(execution: Execution) -> Resources:
+    """Check the execution keywords and fill in the defaults."""
+    check_keywords(execution)
     backend = execution.get("backend", "auto")
     if not isinstance(backend, str):
         raise TypeError(f"backend: must be a name, got {backend!r}")

@@ -22,7 +22,7 @@ _TILES_PER_THREAD = 16
 # A tile is decided whole once more than one pair in 64 is undecided: a listed pair costs 30 times
 # (d = 64) to 45 times (d = 768) what a pair of a whole tile does.
 _OPEN_SHARE = 64
-_MOST_SURVIVORS = 1 << 16
+_MOST_SURVIVORS = 1 << 18
 _FEWEST = 256
 
 _LARGEST_PIECE = 576
@@ -33,7 +33,37 @@ _LARGEST_READ = 2**22
 # longer to map, 10 us a pair at d = 768, than its pairs to decide.
 _MOST_LISTED = 2**20
 _STATE_BYTES = 12  # exponent and square of a row
-_SURVIVOR_BYTES = 12 + 16 + 16  # as the screen lists it, its indices, its row's numbers
+_SURVIVOR_BYTES = 16 + 16 + 16 + 8  # as the screen lists it, its indices here and there, its cosine
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a statistic needs of memory.
+
+    Attributes
+    ----------
+    state : int
+        Bytes that all threads share.
+    thread : int
+        Bytes a thread.
+    line : int
+        Bytes a row or column of a tile, for each thread.
+    listed : int
+        Pairs a row or column of a tile that a thread should have room to list.
+    """
+
+    state: int = 0
+    thread: int = 0
+    line: int = 8
+    listed: int = 0
+
+    def __add__(self, other: Demand) -> Demand:
+        return Demand(
+            self.state + other.state,
+            self.thread + other.thread,
+            self.line + other.line,
+            self.listed + other.listed,
+        )
 
 
 @dataclass(frozen=True)
@@ -148,6 +178,7 @@ def make_plan(
     threads: int,
     memory: int,
     kernels: Kernels,
+    demand: Demand,
 ) -> Plan:
     """Plan a triangle of `rows` vectors, or a rectangle of `rows` x `columns`.
 
@@ -160,21 +191,25 @@ def make_plan(
     columns = rows if columns is None else columns
     sides = [rows] if triangle else [rows, columns]
     units = sum(-(-count // kernels.UNIT) for count in sides)
-    needs = _Needs(sum(sides), units, depth, kernels)
+    needs = _Needs(sum(sides), units, depth, kernels, demand)
     if memory < needs.smallest(1):
         raise ValueError(
             f"memory: must be at least {needs.smallest(1)} bytes for {rows} x {columns} pairs of "
             f"{depth} entries, got {memory}"
         )
     threads = min(threads, needs.threads(memory))
-    packed, work, survivors = needs.share(memory, threads)
+    packed, work, survivors, lines = needs.share(memory, threads)
     group_rows, group_columns = _groups(
         rows, columns, triangle, packed // max(needs.packed_row, 1), kernels.UNIT
     )
     tile_rows, tile_columns = _tile_shape(
-        rows, columns, depth, threads, triangle, kernels.TILE_ROWS, kernels.TILE_COLUMNS
+        rows, columns, depth, threads, triangle, kernels.TILE_ROWS, kernels.TILE_COLUMNS, lines
     )
-    survivors = min(_MOST_SURVIVORS, survivors // _SURVIVOR_BYTES)
+    listed = demand.listed * (tile_rows + tile_columns)
+    survivors = min(
+        survivors // _SURVIVOR_BYTES, _MOST_SURVIVORS, tile_rows * tile_columns // _OPEN_SHARE
+    )
+    survivors = max(_FEWEST, survivors, listed)
     return Plan(
         rows=rows,
         columns=columns,
@@ -183,8 +218,8 @@ def make_plan(
         group_columns=group_columns,
         tile_rows=tile_rows,
         tile_columns=tile_columns,
-        piece=needs.piece(work),
-        survivors=min(survivors, max(_FEWEST, tile_rows * tile_columns // _OPEN_SHARE)),
+        piece=min(needs.piece(work), survivors // kernels.DECIDE_UNIT * kernels.DECIDE_UNIT),
+        survivors=survivors,
         listed=needs.pairs(work),
         read_rows=needs.read(work, -(-max(rows, columns) // (4 * threads))),
         threads=threads,
@@ -198,9 +233,9 @@ class _Needs:
     or pack them, deciding listed pairs, or deciding a piece of an open tile.
     """
 
-    def __init__(self, rows: int, units: int, depth: int, kernels: Kernels) -> None:
+    def __init__(self, rows: int, units: int, depth: int, kernels: Kernels, demand: Demand) -> None:
         self._scaled = 8 * (-(-depth // 8) * 8)
-        self._state = _STATE_BYTES * rows
+        self._state = _STATE_BYTES * rows + demand.state
         self._scratch: int = kernels.SCRATCH_BYTES
         self._piece_unit: int = kernels.DECIDE_UNIT
         self._panel: int = kernels.PANEL
@@ -212,7 +247,15 @@ class _Needs:
         self._work: int = max(
             self._piece_bytes(self._piece_unit), self._pair, self._read_bytes(self._panel)
         )
-        self._own: int = self._scratch + _FEWEST * _SURVIVOR_BYTES + self._work
+        self._line = demand.line + demand.listed * _SURVIVOR_BYTES
+        self._lines: int = kernels.TILE_ROWS + kernels.TILE_COLUMNS
+        self._own: int = (
+            self._scratch
+            + demand.thread
+            + _FEWEST * _SURVIVOR_BYTES
+            + self._line * (self._lines + 2 * kernels.UNIT)
+            + self._work
+        )
 
     def smallest(self, threads: int) -> int:
         """Return the smallest cap in which that many threads can work."""
@@ -225,8 +268,8 @@ class _Needs:
         """
         return max(1, (memory - self.smallest(0)) // (2 * self._own))
 
-    def share(self, memory: int, threads: int) -> tuple[int, int, int]:
-        """Return the bytes for packed rows, for a thread's work and for a thread's survivors.
+    def share(self, memory: int, threads: int) -> tuple[int, int, int, int]:
+        """Return bytes for packed rows, for a thread's work and survivors, and a tile's lines.
 
         Packed rows get three quarters of what is left over, or what all rows need.  (At
         16384 x 4096 in the default 256 MiB that makes 3 groups; with half of it there were 5, and
@@ -234,9 +277,13 @@ class _Needs:
         """
         rest = memory - self.smallest(threads)
         packed = min(rest * 3 // 4, max(0, self._all_packed - self._packed))
-        spare = (rest - packed) // 8
-        work = self._work + 5 * spare // threads
-        return self._packed + packed, work, _FEWEST * _SURVIVOR_BYTES + spare // threads
+        spare = (rest - packed) // (8 * threads)
+        return (
+            self._packed + packed,
+            self._work + 4 * spare,
+            _FEWEST * _SURVIVOR_BYTES + spare,
+            self._lines + spare // self._line,
+        )
 
     def pairs(self, room: int) -> int:
         """Return how many listed pairs to decide at a time: two rows each, read and scaled."""
@@ -301,10 +348,23 @@ def _even(rows: int, most: int, unit: int) -> int:
 
 
 def _tile_shape(
-    rows: int, columns: int, depth: int, threads: int, triangle: bool, height: int, width: int
+    rows: int,
+    columns: int,
+    depth: int,
+    threads: int,
+    triangle: bool,
+    height: int,
+    width: int,
+    lines: int,
 ) -> tuple[int, int]:
-    """Return a tile's shape in multiples of a cache block of `height` x `width`."""
+    """Return a tile's shape in multiples of a cache block of `height` x `width`.
+
+    Of at most `lines` rows and columns together, unless that is not even one block.
+    """
     work = rows * columns * depth // (2 if triangle else 1)
     size = min(max(work // (_TILES_PER_THREAD * threads), _SMALLEST_TILE), _LARGEST_TILE)
-    side = isqrt(max(1, size // depth))
-    return max(1, round(side / height)) * height, max(1, round(side / width)) * width
+    side = min(isqrt(max(1, size // depth)), lines // 2)
+    high, wide = max(1, round(side / height)), max(1, round(side / width))
+    while high * height + wide * width > lines and max(high, wide) > 1:
+        high, wide = max(1, high - 1), max(1, wide - 1)
+    return high * height, wide * width

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from .backends import Kernels, choose_backend
 from .crew import Crew
 from .execution import Execution, Progress, resources
 from .floating import ieee_mode
-from .plan import Plan, make_plan
+from .plan import Demand, Plan, make_plan
 from .results import Run
 from .vectors import Vectors, as_matrix, check_pair, check_zero, survey, working_type
 
@@ -30,6 +31,9 @@ class Problem:
     backend: str
     begin: float
     startup: float
+    memory: int
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _decided: list[int] = field(default_factory=lambda: [0, 0])
 
     @property
     def depth(self) -> int:
@@ -43,7 +47,13 @@ class Problem:
             return self.rows.kept * (self.rows.kept - 1) // 2
         return self.rows.kept * self.columns.kept
 
-    def facts(self, survivors: int, open_pairs: int) -> Run:
+    def tally(self, survivors: int = 0, open_pairs: int = 0) -> None:
+        """Note how many pairs were decided, one by one and tile by tile."""
+        with self._lock:
+            self._decided[0] += survivors
+            self._decided[1] += open_pairs
+
+    def facts(self) -> Run:
         """Return the record of the run so far."""
         return Run(
             seconds=time.perf_counter() - self.begin,
@@ -51,37 +61,49 @@ class Problem:
             threads=self.plan.threads,
             backend=self.backend,
             pairs=self.pairs,
-            survivors=survivors,
-            open_pairs=open_pairs,
+            survivors=self._decided[0],
+            open_pairs=self._decided[1],
         )
 
 
 @contextlib.contextmanager
-def posed(vectors: Any, other: Any, zero: str, execution: Execution) -> Iterator[Problem]:
-    """Pose the problem of all pairs; its threads are gone at the end of the ``with``."""
+def posed(
+    vectors: Any,
+    other: Any,
+    zero: str,
+    execution: Execution,
+    demand: Callable[[int, int], Demand] = lambda rows, columns: Demand(),
+    names: tuple[str, str] = ("vectors", "other"),
+) -> Iterator[Problem]:
+    """Pose the problem of all pairs; its threads are gone at the end of the ``with``.
+
+    `demand` is what the statistic needs of memory, given the number of vectors on both sides.
+    """
     begin = time.perf_counter()
     allowed = resources(execution)
     check_zero(zero)
     with ieee_mode():
-        left = as_matrix(vectors, "vectors")
-        right = None if other is None else as_matrix(other, "other")
-        check_pair(left, right)
+        left = as_matrix(vectors, names[0])
+        right = None if other is None else as_matrix(other, names[1])
+        check_pair(left, right, names)
         sides = [left] if right is None else [left, right]
         loading = time.perf_counter()
         backend = choose_backend(allowed.backend)
         for dtype in {working_type(side.dtype) for side in sides}:
             backend.kernels.prepare(dtype)
         startup = time.perf_counter() - loading
+        memory = allowed.memory_for(sum(map(len, sides)))
         plan = make_plan(
             len(left),
             None if right is None else len(right),
             left.shape[1],
             allowed.threads,
-            allowed.memory_for(sum(map(len, sides))),
+            memory,
             backend.kernels,
+            demand(len(left), len(sides[-1])),
         )
         with Crew(plan.threads) as crew:
-            rows, columns = surveyed(left, right, zero, plan, backend.kernels, crew)
+            rows, columns = surveyed(left, right, names, zero, plan, backend.kernels, crew)
             yield Problem(
                 rows,
                 columns,
@@ -92,11 +114,18 @@ def posed(vectors: Any, other: Any, zero: str, execution: Execution) -> Iterator
                 backend.name,
                 begin,
                 startup,
+                memory,
             )
 
 
 def surveyed(
-    left: Any, right: Any, zero: str, plan: Plan, kernels: Kernels, crew: Crew
+    left: Any,
+    right: Any,
+    names: tuple[str, str],
+    zero: str,
+    plan: Plan,
+    kernels: Kernels,
+    crew: Crew,
 ) -> tuple[Vectors, Vectors]:
     """Survey one side or both; of one side both are the same."""
 
@@ -104,6 +133,6 @@ def surveyed(
         return survey(array, name, zero, least, plan.read_rows, kernels, crew.each)
 
     if right is None:
-        rows = look(left, "vectors", 2)
+        rows = look(left, names[0], 2)
         return rows, rows
-    return look(left, "vectors", 1), look(right, "other", 1)
+    return look(left, names[0], 1), look(right, names[1], 1)

@@ -1,78 +1,268 @@
-"""Reductions over all pairs, as data: how a statistic begins, grows and joins.
+"""Reductions over all pairs: what a statistic keeps, what it takes from a tile, how that joins.
 
-A reduction knows no walk over tiles and the walk knows no statistic.  A partial is immutable;
-`combine` is associative, commutative and exact, so that threads, blocks and machines may meet in
-any order.
+A reduction knows no walk over tiles and the walk knows no statistic.  Whatever it is given, and in
+whatever order, its state is the same: lists of the best pairs under a total order, counts, and
+sums kept apart tile by tile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, Generic, TypeVar
+import math
+import threading
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-P = TypeVar("P")
+from .backends import Kernels
+from .plan import Demand, Plan, Tile
+from .screening import float32_gate, float32_slack
+from .vectors import Vectors
+
+# Of the pairs that a tile lists for a row: its k best, those that were before them, and for large k
+# no more than this; tiles with more are decided whole.
+_MOST_LISTED_PER_LINE = 64
 
 
-@dataclass(frozen=True)
-class Reduction(Generic[P]):
-    """What the engine needs to know of a statistic.
+class Reduction(Protocol):
+    """What the engine asks of a statistic.
 
-    Attributes
-    ----------
-    identity : P
-        The partial of no pairs.
-    fold : callable
-        (rows, columns, cosines) of decided pairs to a partial.  The indices broadcast against the
-        cosines, pairs come in the order of (row, column), and NaN is no pair.
-    combine : callable
-        Two partials to the partial of both sets of pairs.
-    threshold : callable
-        The cosine (magnitude, unless `signed`) below which no pair changes the partial.
-    closed : callable
-        (partial, row, column) to whether no pair from there on, in the order of (row, column), can
-        change the partial.
-    signed : bool
-        Whether cosines are compared with their sign.
+    A *fold* is one thread's buffers, made by the kernels.  It is aimed at a tile before the tile is
+    walked (False: nothing there matters), and absorbed after.  Pairs it lists are decided, and come
+    back with their cosines.
     """
 
-    identity: P
-    fold: Callable[[Any, Any, Any], P]
-    combine: Callable[[P, P], P]
-    threshold: Callable[[P], float]
-    closed: Callable[[P, int, int], bool]
-    signed: bool
+    def fold(self, kernels: Kernels, plan: Plan, bound: float) -> Any:
+        """Return a fold; float32 values are within `bound` of their cosines."""
+
+    def aim(self, fold: Any, tile: Tile, bound: float | None) -> bool:
+        """Aim a fold at a tile of float32 values, or (no bound) at a piece of decided cosines."""
+
+    def absorb(self, fold: Any, tile: Tile) -> None:
+        """Take what the fold has gathered of the tile, apart from listed pairs."""
+
+    def decided(self, i: Any, j: Any, cosines: Any, kernels: Kernels) -> None:
+        """Take listed pairs with their cosines."""
 
 
-@dataclass(frozen=True)
-class Best:
-    """The largest cosine so far and the lowest pair that has it; -inf before any pair."""
+class Ranking:
+    """The k best pairs of all, or of each vector, in a total order: strength, then lowest index.
 
-    value: float = -np.inf
-    i: int = -1
-    j: int = -1
+    Parameters
+    ----------
+    rows, columns : Vectors
+        The two sides; the same ones for a triangle.
+    triangle : bool
+        Whether only pairs i < j count.
+    k : int
+        How many.
+    per : {"all", "rows", "both"}
+        Of all pairs, of each row, or of each row and each column (for a triangle these are the
+        same vectors).
+    magnitude : bool
+        Whether |cos| is compared, not cos.
+    """
+
+    def __init__(
+        self,
+        rows: Vectors,
+        columns: Vectors,
+        triangle: bool,
+        *,
+        k: int,
+        per: Literal["all", "rows", "both"],
+        magnitude: bool,
+    ) -> None:
+        self._sides, self._triangle = (rows, columns), triangle
+        self._k, self._per, self._magnitude = k, per, magnitude
+        self._lock = threading.Lock()
+
+        def empty(groups: int) -> tuple[Any, Any]:
+            return np.zeros((groups, k)), np.full((groups, k), -1, np.int64)
+
+        first = empty(1 if per == "all" else len(rows.squares))
+        self.lists = [first]
+        if per == "both":
+            self.lists.append(first if triangle else empty(len(columns.squares)))
+
+    @staticmethod
+    def demand(k: int, state: int = 0) -> Demand:
+        """Return what k best pairs a vector need of memory."""
+        return Demand(state=state, line=16 + 8 * k, listed=min(4 * k, _MOST_LISTED_PER_LINE))
+
+    def fold(self, kernels: Kernels, plan: Plan, bound: float) -> Any:
+        return kernels.BestFold(
+            plan.tile_rows, plan.tile_columns, plan.piece, plan.survivors,
+            per=self._per, k=self._k, magnitude=self._magnitude,
+        )  # fmt: skip
+
+    def aim(self, fold: Any, tile: Tile, bound: float | None) -> bool:
+        with self._lock:
+            gates = self._gates(tile)
+        if all((gate > 1.0).all() for gate in gates):
+            return False
+        if bound is None:
+            fold.aim_exactly(*gates)
+        else:
+            screens = (np.where(gate > 1.0, np.inf, float32_gate(gate, bound)) for gate in gates)
+            fold.aim(*screens, float32_slack(bound))
+        return True
+
+    def _gates(self, tile: Tile) -> tuple[Any, Any]:
+        """Return the cosines that matter to each row and each column; above 1 where none does."""
+        rows, columns = slice(tile.row, tile.row_end), slice(tile.column, tile.column_end)
+        nothing = np.full(tile.column_end - tile.column, np.inf)
+        if self._per == "all":
+            first = max(tile.column, tile.row + 1) if self._triangle else tile.column
+            gate = self._gate(0, slice(0, 1), self._key(tile.row, first))
+            return np.repeat(gate, tile.row_end - tile.row), nothing
+        gates = self._gate(0, rows, tile.column, self._sides[0].squares[rows])
+        if self._per == "rows":
+            return gates, nothing
+        return gates, self._gate(1, columns, tile.row, self._sides[1].squares[columns])
+
+    def _gate(self, side: int, groups: slice, first: int, squares: Any = 1.0) -> Any:
+        """Return what is better than the worst listed, of pairs with keys from `first` on."""
+        best, keys = (part[groups, 0] for part in self.lists[side])
+        worst = np.where(keys < 0, -np.inf, np.abs(best) if self._magnitude else best)
+        passed = (keys >= 0) & (keys < first)
+        gate = np.where(passed, np.nextafter(worst, np.inf), worst)
+        return np.where(squares == 0.0, np.inf, gate)
+
+    def _key(self, i: Any, j: Any) -> Any:
+        return i * len(self._sides[1].squares) + j
+
+    def absorb(self, fold: Any, tile: Tile) -> None:
+        """Do nothing: all that matters was listed."""
+
+    def decided(self, i: Any, j: Any, cosines: Any, kernels: Kernels) -> None:
+        offers = [(np.zeros_like(i), self._key(i, j))] if self._per == "all" else [(i, j), (j, i)]
+        with self._lock:
+            for (groups, keys), (best, best_keys) in zip(offers, self.lists, strict=False):
+                kernels.keep_best(groups, keys, cosines, self._magnitude, best, best_keys)
+
+    def ranked(self, side: int = 0) -> tuple[Any, Any]:
+        """Return the lists, best first: cosines and keys; NaN and -1 where there are no more."""
+        best, keys = self.lists[side]
+        strength = np.where(keys < 0, -np.inf, np.abs(best) if self._magnitude else best)
+        order = np.lexsort((keys, -strength), axis=1)
+        best, keys = (np.take_along_axis(part, order, axis=1) for part in (best, keys))
+        return np.where(keys < 0, np.nan, best), keys
+
+    def pairs(self) -> tuple[Any, Any, Any]:
+        """Return the best of all pairs, best first: i, j and their cosines."""
+        (cosines,), (keys,) = self.ranked()
+        i, j = np.divmod(keys, len(self._sides[1].squares))
+        return i, j, cosines
 
 
-def extremum(signed: bool) -> Reduction[Best]:
-    """Return the reduction to max |cos| (`signed`: max cos) and its lowest pair."""
-    return Reduction(
-        identity=Best(),
-        fold=partial(_best, signed),
-        combine=lambda one, other: max(one, other, key=lambda b: (b.value, -b.i, -b.j)),
-        threshold=lambda best: best.value,
-        closed=lambda best, i, j: best.value == 1.0 and (best.i, best.j) < (i, j),
-        signed=signed,
-    )
+class Counts:
+    """How many pairs reach each threshold, and on demand the pairs between two of them.
+
+    Parameters
+    ----------
+    thresholds : ndarray of float64, ascending
+        A pair's rank is the number of thresholds that its cosine reaches.
+    magnitude : bool
+        Whether |cos| is compared, not cos.
+    listed : tuple of int
+        Ranks whose pairs are gathered.
+    limit : int
+        Pairs to gather at most; beyond it they are only counted.
+    first_only : bool
+        Whether to stop at the first gathered pair.
+    """
+
+    def __init__(
+        self,
+        thresholds: Any,
+        *,
+        magnitude: bool,
+        listed: tuple[int, ...] = (),
+        limit: int = 0,
+        first_only: bool = False,
+    ) -> None:
+        self._thresholds, self._magnitude = thresholds, magnitude
+        self._listed = np.zeros(len(thresholds) + 1, bool)
+        self._listed[list(listed)] = True
+        self._limit, self._first_only = limit, first_only
+        self._lock = threading.Lock()
+        self._ranks = np.zeros(len(thresholds) + 1, np.int64)
+        self._gathered: list[tuple[Any, Any, Any]] = []
+
+    @staticmethod
+    def demand(thresholds: int) -> Demand:
+        """Return what so many thresholds need of memory."""
+        return Demand(state=16 * thresholds, thread=2**17 + 40 * thresholds, line=8)
+
+    def fold(self, kernels: Kernels, plan: Plan, bound: float) -> Any:
+        return kernels.RanksFold(
+            plan.tile_rows, plan.tile_columns, plan.piece, plan.survivors,
+            thresholds=self._thresholds, bound=bound, listed=self._listed,
+            magnitude=self._magnitude,
+        )  # fmt: skip
+
+    def aim(self, fold: Any, tile: Tile, bound: float | None) -> bool:
+        if self._first_only and self._gathered:
+            return False
+        if bound is None:
+            fold.aim_exactly()
+        else:
+            fold.aim()
+        return True
+
+    def absorb(self, fold: Any, tile: Tile) -> None:
+        with self._lock:
+            self._ranks += fold.counts
+
+    def decided(self, i: Any, j: Any, cosines: Any, kernels: Kernels) -> None:
+        values = np.abs(cosines) if self._magnitude else cosines
+        ranks = np.searchsorted(self._thresholds, values, "right")
+        wanted = self._listed[ranks]
+        with self._lock:
+            self._ranks += np.bincount(ranks, minlength=len(self._ranks))
+            if wanted.any() and self._ranks[self._listed].sum() <= self._limit:
+                self._gathered.append((i[wanted], j[wanted], cosines[wanted]))
+
+    def reaching(self) -> Any:
+        """Return how many pairs reach each threshold."""
+        return self._ranks[:0:-1].cumsum()[::-1]
+
+    def gathered(self) -> tuple[Any, Any, Any]:
+        """Return i, j and the cosines of the gathered pairs: all, unless beyond the limit."""
+        parts = self._gathered or [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
+        self._gathered = []
+        i, j, cosines = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return i, j, cosines
 
 
-def _best(signed: bool, rows: Any, columns: Any, cosines: Any) -> Best:
-    values = cosines if signed else np.abs(cosines)
-    value = np.fmax.reduce(values, axis=None, initial=np.nan)
-    if np.isnan(value):
-        return Best()
-    first = np.unravel_index(np.argmax(values == value), values.shape)
-    i, j = (np.broadcast_to(index, values.shape)[first] for index in (rows, columns))
-    return Best(float(value), int(i), int(j))
+class Total:
+    """The sum of |cos|, tile by tile, so that the order of tiles is nothing."""
+
+    def __init__(self) -> None:
+        self._parts: dict[tuple[int, int], float] = {}
+
+    @staticmethod
+    def demand(tiles: int = 0) -> Demand:
+        """Return what a sum needs of memory."""
+        return Demand(state=200 * tiles, thread=2**13)
+
+    def fold(self, kernels: Kernels, plan: Plan, bound: float) -> Any:
+        return kernels.TotalFold(plan.tile_rows, plan.tile_columns, plan.piece)
+
+    def aim(self, fold: Any, tile: Tile, bound: float | None) -> bool:
+        if bound is None:
+            fold.aim_exactly()
+        else:
+            fold.aim()
+        return True
+
+    def absorb(self, fold: Any, tile: Tile) -> None:
+        self._parts[tile.row, tile.column] = fold.total
+
+    def decided(self, i: Any, j: Any, cosines: Any, kernels: Kernels) -> None:
+        """Do nothing: a sum lists no pairs."""
+
+    @property
+    def value(self) -> float:
+        """The sum, rounded once from the tiles' sums."""
+        return math.fsum(self._parts.values())

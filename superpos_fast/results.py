@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -68,3 +72,119 @@ class Coherence:
     def __str__(self) -> str:
         where = f"rows {self.i} and {self.j}"
         return f"coherence {self.value:.9g} ({self.angle:.4f} degrees), {where}"
+
+
+class ArrayRecord:
+    """Records of arrays: equal where all entries are, NaN and NaN too; not hashable."""
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        mine, theirs = self._compared(), other._compared()
+        return all(
+            np.array_equal(one, two, equal_nan=True) for one, two in zip(mine, theirs, strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _compared(self) -> list[Any]:
+        return [getattr(self, entry.name) for entry in fields(self) if entry.compare]  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, eq=False)
+class Nearest(ArrayRecord):
+    """The k nearest of each vector, best first.
+
+    Attributes
+    ----------
+    cosines : ndarray of float64, shape (n, k)
+        Cosines with their sign; NaN for a row left out.
+    indices : ndarray of int64, shape (n, k)
+        Who they are; -1 for a row left out.
+    run : Run
+        Facts about the run, left out of comparisons.
+    """
+
+    cosines: NDArray[np.float64]
+    indices: NDArray[np.int64]
+    run: Run = field(default=Run(), compare=False, repr=False)
+
+    @property
+    def angles(self) -> NDArray[np.float64]:
+        """Angles between the vectors, 0 to 180 degrees; good to 4 units in the last place."""
+        angles: NDArray[np.float64] = np.degrees(np.arccos(self.cosines))
+        return angles
+
+    def __repr__(self) -> str:
+        count, k = self.cosines.shape
+        best = np.abs(self.cosines[:, 0])
+        return f"Nearest(vectors={count}, k={k}, largest={np.nanmax(best):.9g})"
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How alike two sets of vectors are: the mean of the largest |cos| with the other set.
+
+    Attributes
+    ----------
+    a_to_b, b_to_a : float
+        Averaged over the first set, and over the second.
+    run : Run
+        Facts about the run, left out of comparisons.
+    """
+
+    a_to_b: float
+    b_to_a: float
+    run: Run = field(default=Run(), compare=False, repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs(ArrayRecord):
+    """Chosen pairs, best first.
+
+    Attributes
+    ----------
+    i, j : ndarray of int64
+        The vectors of each pair.
+    cosine : ndarray of float64
+        Its cosine, with its sign.
+    run : Run
+        Facts about the run, left out of comparisons.
+    """
+
+    i: NDArray[np.int64]
+    j: NDArray[np.int64]
+    cosine: NDArray[np.float64]
+    run: Run = field(default=Run(), compare=False, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.i)
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return "Pairs(none)"
+        return f"Pairs({len(self)}, first=({self.i[0]}, {self.j[0]}, {self.cosine[0]:.9g}))"
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Whether all pairs are within a tolerance, and a witness if not.
+
+    Attributes
+    ----------
+    holds : bool
+        The answer, which is also the record's truth value.
+    i, j, cosine : int, int, float or None
+        A pair that breaks the tolerance, and its cosine.
+    run : Run
+        Facts about the run, left out of comparisons.
+    """
+
+    holds: bool
+    i: int | None = None
+    j: int | None = None
+    cosine: float | None = None
+    run: Run = field(default=Run(), compare=False, repr=False)
+
+    def __bool__(self) -> bool:
+        return self.holds

@@ -1,4 +1,4 @@
-"""The engine: walk the plan's tiles on all threads, screen, decide, combine.
+"""The engine: walk the plan's tiles on all threads, screen, decide, and hand on what was found.
 
 It knows no statistic.
 """
@@ -6,162 +6,174 @@ It knows no statistic.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import numpy as np
 
 from .backends import ScreeningKernels
-from .execution import Execution
 from .plan import Tile
-from .problem import Problem, posed
+from .problem import Problem
 from .progress import reporting
 from .reductions import Reduction
-from .results import Run
-from .screening import extremum_gate, extremum_slack, float32_bound
+from .screening import float32_bound
 from .vectors import Vectors
 
-P = TypeVar("P")
+
+def reduce_pairs(problem: Problem, *reductions: Reduction, precision: str = "float32") -> None:
+    """Show all pairs to the reductions, in one pass.
+
+    With `precision` "float64" every cosine is decided, also those that a reduction would take as
+    they come out of the screen.
+    """
+    with reporting(problem.progress, problem.plan.pairs) as advance:
+        walk = _Walk(problem, reductions, advance)
+        if problem.kernels.SCREENS and precision == "float32":
+            walk.screened()
+        else:
+            walk.decided()
 
 
-def reduce_pairs(
-    vectors: Any, other: Any, reduction: Reduction[P], zero: str, execution: Execution
-) -> tuple[P, Run]:
-    """Reduce the cosines of all pairs; return the partial and facts about the run."""
-    with posed(vectors, other, zero, execution) as problem:
-        with reporting(problem.progress, problem.plan.pairs) as advance:
-            walk = _Walk(problem, reduction, advance)
-            walk.all_pairs()
-        return walk.partial, problem.facts(walk.survivors, walk.open_pairs)
+class _Thread:
+    """What one thread owns: the kernels' workspace and a fold for each reduction."""
+
+    def __init__(self, walk: _Walk) -> None:
+        self.workspace = walk.kernels.Workspace()
+        self.folds = [
+            reduction.fold(walk.kernels, walk.plan, walk.bound) for reduction in walk.reductions
+        ]
 
 
-class _Walk(Generic[P]):
+class _Walk:
     """One walk over all tiles; what its threads share."""
 
     def __init__(
-        self, problem: Problem, reduction: Reduction[P], advance: Callable[[int], object]
+        self, problem: Problem, reductions: Sequence[Reduction], advance: Callable[[int], object]
     ) -> None:
+        self.problem, self.plan, self.kernels = problem, problem.plan, problem.kernels
         self.rows, self.columns = problem.rows, problem.columns
-        self.plan, self.kernels, self.crew = problem.plan, problem.kernels, problem.crew
-        self.depth, self.reduction = problem.depth, reduction
-        self.partial = reduction.identity
-        self.survivors = self.open_pairs = 0
+        self.reductions = reductions
+        self.bound = 0.0
         self._report = advance
         self._lock = threading.Lock()
 
-    def all_pairs(self) -> None:
-        """Walk all tiles: screened group by group, or straight to the decision."""
-        if not self.kernels.SCREENS:
-            self._each_tile(self.plan.whole, self.decide_open)
-            return
-        kernels = cast("ScreeningKernels", self.kernels)
-        packer = _Packer(self, kernels)
-        for group in self.plan.passes():
-            if self._closed(group):
-                self._advance(group)
-            else:
-                self._each_tile(group, _Screen(self, kernels, *packer.pack(group)))
-
-    def _each_tile(self, group: Tile, work: Callable[[Any, Tile], None]) -> None:
-        def visit(workspace: Any, tile: Tile) -> None:
-            if not self._closed(tile):
-                work(workspace, tile)
-            self._advance(tile)
-
-        self.crew.each_with(
-            lambda: self.kernels.Workspace(self.plan.survivors), visit, self.plan.tiles(group)
+    def decided(self) -> None:
+        """Walk all tiles straight to the decision."""
+        self._each_tile(
+            self.plan.whole,
+            lambda own, tile: self.decide_open(own, tile, list(range(len(self.reductions)))),
         )
 
-    def _advance(self, tile: Tile) -> None:
-        with self._lock:
-            self._report(tile.pairs(self.plan.triangle))
+    def screened(self) -> None:
+        """Walk all tiles through the float32 screen, group by group."""
+        kernels = cast("ScreeningKernels", self.kernels)
+        self.bound = float32_bound(self.problem.depth, kernels.chain(self.problem.depth))
+        packer = _Packer(self, kernels)
+        for group in self.plan.passes():
+            self._each_tile(group, _Screen(self, kernels, *packer.pack(group)))
 
-    def _add(self, partial: P, survivors: int = 0, open_pairs: int = 0) -> None:
-        with self._lock:
-            self.partial = self.reduction.combine(self.partial, partial)
-            self.survivors += survivors
-            self.open_pairs += open_pairs
+    def _each_tile(self, group: Tile, work: Callable[[_Thread, Tile], None]) -> None:
+        def visit(own: _Thread, tile: Tile) -> None:
+            work(own, tile)
+            with self._lock:
+                self._report(tile.pairs(self.plan.triangle))
 
-    def _closed(self, tile: Tile) -> bool:
-        column = max(tile.column, tile.row + 1) if self.plan.triangle else tile.column
-        return self.reduction.closed(self.partial, tile.row, column)
+        self.problem.crew.each_with(lambda: _Thread(self), visit, self.plan.tiles(group))
 
-    def decide_listed(self, rows: Any, columns: Any) -> None:
-        """Decide listed pairs, in the order of (row, column)."""
-        order = np.lexsort((columns, rows))
-        for start in range(0, len(order), self.plan.listed):
-            some = order[start : start + self.plan.listed]
-            i, j = rows[some], columns[some]
-            cosines = self.kernels.listed_cosines(
-                self.kernels.scale(self.rows.take(i), self.rows.exponents[i]),
-                self.kernels.scale(self.columns.take(j), self.columns.exponents[j]),
-                self.rows.squares[i],
-                self.columns.squares[j],
-            )
-            self._add(self.reduction.fold(i, j, cosines), survivors=len(i))
+    def decide_listed(self, reduction: Reduction, i: Any, j: Any) -> None:
+        """Decide listed pairs."""
+        for start in range(0, len(i), self.plan.listed):
+            some = slice(start, start + self.plan.listed)
+            left, rows = self.rows.lines(i[some])
+            right, columns = self.columns.lines(j[some])
+            cosines = self.kernels.listed_cosines(left, rows, right, columns)
+            reduction.decided(i[some], j[some], cosines, self.kernels)
+        self.problem.tally(survivors=len(i))
 
-    def decide_open(self, workspace: Any, tile: Tile) -> None:
-        """Decide all pairs of a tile, in pieces; the rows of a strip of pieces are scaled once."""
+    def decide_open(self, own: _Thread, tile: Tile, which: list[int]) -> None:
+        """Decide all pairs of a tile for some reductions, in pieces.
+
+        The rows of a strip of pieces are scaled once.
+        """
         side = self.plan.piece
         for row in range(tile.row, tile.row_end, side):
             left: Any = None
             strip = Tile(row, min(row + side, tile.row_end), tile.column, tile.column_end)
             for piece in strip.split(side, side, self.plan.triangle):
-                if self._closed(piece):
+                aimed = [n for n in which if self.reductions[n].aim(own.folds[n], piece, None)]
+                if not aimed:
                     continue
                 if left is None:
                     left = self._scaled(self.rows, piece.row, piece.row_end)
-                self._decide_piece(workspace, piece, left)
+                cosines = self._piece_cosines(own, piece, left)
+                for n in aimed:
+                    self._sift(self.reductions[n], own.folds[n], piece, cosines)
 
-    def _decide_piece(self, workspace: Any, piece: Tile, left: Any) -> None:
-        cosines = self.kernels.tile_cosines(
-            workspace,
+    def _sift(self, reduction: Reduction, fold: Any, piece: Tile, cosines: Any) -> None:
+        row = 0
+        while row < len(cosines):
+            row = self.kernels.sift(cosines, row, fold)
+            i, j = fold.take()
+            reduction.decided(i + piece.row, j + piece.column, cosines[i, j], self.kernels)
+        reduction.absorb(fold, piece)
+
+    def _piece_cosines(self, own: _Thread, piece: Tile, left: Any) -> Any:
+        self.problem.tally(open_pairs=piece.pairs(self.plan.triangle))
+        return self.kernels.tile_cosines(
+            own.workspace,
             left,
             self._scaled(self.columns, piece.column, piece.column_end),
             self.rows.squares[piece.row : piece.row_end],
             self.columns.squares[piece.column : piece.column_end],
             piece.column - piece.row if self.plan.triangle else None,
         )
-        i = np.arange(piece.row, piece.row_end)[:, None]
-        j = np.arange(piece.column, piece.column_end)
-        partial = self.reduction.fold(i, j, cosines)
-        self._add(partial, open_pairs=piece.pairs(self.plan.triangle))
 
     def _scaled(self, vectors: Vectors, start: int, stop: int) -> Any:
         block, exponents = vectors.read(start, stop), vectors.exponents[start:stop]
         return self.kernels.scale(block, exponents, self.kernels.DECIDE_UNIT)
 
 
-class _Screen(Generic[P]):
+class _Screen:
     """Screens the tiles of one pair of packed groups, and hands on what it cannot decide."""
 
-    def __init__(self, walk: _Walk[P], kernels: ScreeningKernels, left: Any, right: Any) -> None:
+    def __init__(self, walk: _Walk, kernels: ScreeningKernels, left: Any, right: Any) -> None:
         self._walk, self._kernels, self._left, self._right = walk, kernels, left, right
-        self._bound = float32_bound(walk.depth, kernels.chain(walk.depth))
 
-    def __call__(self, workspace: Any, tile: Tile) -> None:
+    def __call__(self, own: _Thread, tile: Tile) -> None:
         walk, left, right = self._walk, self._left, self._right
-        found = self._kernels.screen(
-            workspace,
+        aimed = [
+            r.aim(f, tile, walk.bound) for r, f in zip(walk.reductions, own.folds, strict=True)
+        ]
+        if not any(aimed):
+            return
+        self._kernels.screen(
+            own.workspace,
             left,
             right,
             tile.relative_to(left.first, right.first),
             right.first - left.first if walk.plan.triangle else None,
-            walk.reduction.signed,
-            extremum_gate(walk.reduction.threshold(walk.partial), self._bound),
-            extremum_slack(self._bound),
+            [fold for fold, wanted in zip(own.folds, aimed, strict=True) if wanted],
         )
-        if found is None:
-            walk.decide_open(workspace, tile)
-        else:
-            rows, columns = found
-            walk.decide_listed(rows + left.first, columns + right.first)
+        still_open = []
+        for n, wanted in enumerate(aimed):
+            if wanted and own.folds[n].open:
+                still_open.append(n)
+            elif wanted:
+                self._take(walk.reductions[n], own.folds[n], tile)
+        if still_open:
+            walk.decide_open(own, tile, still_open)
+
+    def _take(self, reduction: Reduction, fold: Any, tile: Tile) -> None:
+        i, j = fold.take()
+        reduction.absorb(fold, tile)
+        if len(i):
+            self._walk.decide_listed(reduction, i + tile.row, j + tile.column)
 
 
 class _Packer:
     """Keeps a packed group of each side, and packs only what changes from pass to pass."""
 
-    def __init__(self, walk: _Walk[Any], kernels: ScreeningKernels) -> None:
+    def __init__(self, walk: _Walk, kernels: ScreeningKernels) -> None:
         self._walk, self._kernels = walk, kernels
         self._left: Any = None
         self._right: Any = None
@@ -173,7 +185,9 @@ class _Packer:
     def _room(self, rows: int) -> Any:
         kernels = self._kernels
         padded = -(-rows // kernels.UNIT) * kernels.UNIT
-        return kernels.aligned(padded * kernels.packed_depth(self._walk.depth)[0], np.float32)
+        return kernels.aligned(
+            padded * kernels.packed_depth(self._walk.problem.depth)[0], np.float32
+        )
 
     def pack(self, group: Tile) -> tuple[Any, Any]:
         """Return the packed sides of a pair of groups."""
@@ -189,12 +203,12 @@ class _Packer:
         return self._left, self._right
 
     def _packed(self, room: Any, vectors: Vectors, first: int, end: int) -> Any:
-        walk = self._walk
-        packed = self._kernels.Packed(room, vectors.squares[first:end], first, walk.depth)
+        problem, plan = self._walk.problem, self._walk.plan
+        packed = self._kernels.Packed(room, vectors.squares[first:end], first, problem.depth)
 
         def fill(start: int) -> None:
-            stop = min(start + walk.plan.read_rows, end)
+            stop = min(start + plan.read_rows, end)
             packed.fill(vectors.read(start, stop), vectors.exponents[start:stop], start - first)
 
-        walk.crew.each(fill, range(first, end, walk.plan.read_rows))
+        problem.crew.each(fill, range(first, end, plan.read_rows))
         return packed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 UNIT_ROUNDOFF_32 = 2.0**-24
 UNIT_ROUNDOFF_64 = 2.0**-53
 
@@ -51,12 +53,12 @@ def decision_bound(depth: int) -> float:
     return 2.0 * gamma + 4.0 * UNIT_ROUNDOFF_64 + depth * 2.0**-1020
 
 
-def extremum_gate(best: float, bound: float) -> float:
-    """Return the fast value that a pair must reach to be as good as the decided `best`."""
-    return best - bound
+def float32_gate(cosine: Any, bound: float) -> Any:
+    """Return the fast value that a pair must reach for its cosine to reach `cosine`."""
+    return cosine - bound
 
 
-def extremum_slack(bound: float) -> float:
+def float32_slack(bound: float) -> float:
     """Return how far below a seen fast value another pair may lie and still be better.
 
     Two bounds, and room for rounding the difference to float32.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -55,15 +55,27 @@ class Vectors:
         """Return rows as C-contiguous float32 or float64: a view where they are that already."""
         return _native(self.array[start:stop])
 
-    def take(self, rows: Any) -> Any:
-        """Return the listed rows, likewise."""
-        return _native(self.array[rows])
+    def lines(self, rows: Any) -> tuple[tuple[Any, Any, Any], Any]:
+        """Return a block that holds the listed rows, its exponents and squares, and where they are.
+
+        The whole matrix where it can be read as it lies, else a copy of those rows.
+        """
+        if _is_native(self.array):
+            return (self.array, self.exponents, self.squares), rows
+        some, places = np.unique(rows, return_inverse=True)
+        return (_native(self.array[some]), self.exponents[some], self.squares[some]), places
 
 
 def working_type(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
     """Return the narrower of float32 and float64 that holds every number of a type (to 2^53)."""
     narrow = dtype.itemsize <= (2 if dtype.kind in "biu" else 4)
     return np.float32 if narrow else np.float64
+
+
+def _is_native(array: Any) -> bool:
+    """Whether an array is what kernels read."""
+    flags = array.flags
+    return array.dtype in (np.float32, np.float64) and flags.c_contiguous and flags.aligned
 
 
 def _native(block: Any) -> Any:
@@ -156,24 +168,35 @@ def check_flag(value: object, name: str) -> bool:
     return bool(value)
 
 
+def check_count(value: object, name: str, least: int, most: int) -> int:
+    """Return a whole number that came as one, within limits."""
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise TypeError(f"{name}: must be a whole number, got {value!r}")
+    number = value.__index__()
+    if not least <= number <= most:
+        raise ValueError(f"{name}: must be between {least} and {most}, got {number}")
+    return number
+
+
 def check_zero(zero: str) -> None:
     """Check what is to be done with rows of zeros."""
     if zero not in ("raise", "skip"):
         raise ValueError(f"zero: must be 'raise' or 'skip', got {zero!r}")
 
 
-def check_pair(left: Any, right: Any | None) -> None:
-    """Check that the shapes of `vectors` and `other` make at least one pair."""
+def check_pair(left: Any, right: Any | None, names: tuple[str, str]) -> None:
+    """Check that the shapes of two matrices, or of one, make at least one pair."""
     if right is None:
         if len(left) < 2:
-            raise ValueError(f"vectors: must have at least two rows, got shape {left.shape}")
+            raise ValueError(f"{names[0]}: must have at least two rows, got shape {left.shape}")
         return
-    for array, name in ((left, "vectors"), (right, "other")):
+    for array, name in zip((left, right), names, strict=True):
         if not len(array):
             raise ValueError(f"{name}: must have at least one row, got shape {array.shape}")
     if left.shape[1] != right.shape[1]:
         raise ValueError(
-            f"other: must have {left.shape[1]} columns like vectors, got shape {right.shape}"
+            f"{names[1]}: must have {left.shape[1]} columns like {names[0]}, "
+            f"got shape {right.shape}"
         )
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from helpers import check
 from superpos_fast import problem
-from superpos_fast.plan import Plan, Tile, make_plan
+from superpos_fast.plan import Demand, Plan, Tile, make_plan
 
 
 class Kernels:
@@ -89,15 +89,22 @@ def test_a_pass_packs_one_group_at_most(rows, columns, group_rows, group_columns
     st.integers(1, 20_000),
     st.integers(1, 64),
     st.floats(1, 10**4),
+    st.builds(
+        Demand,
+        state=st.integers(0, 10**6),
+        thread=st.integers(0, 10**5),
+        line=st.integers(8, 9000),
+        listed=st.integers(0, 64),
+    ),
 )
-def test_a_plan_stays_within_its_memory(rows, columns, depth, threads, generosity):
+def test_a_plan_stays_within_its_memory(rows, columns, depth, threads, generosity, demand):
     with pytest.raises(ValueError, match="at least") as refusal:
-        make_plan(rows, columns, depth, threads, 1, Kernels)
+        make_plan(rows, columns, depth, threads, 1, Kernels, demand)
     smallest = int(str(refusal.value).split("at least ")[1].split()[0])
     with pytest.raises(ValueError, match=str(smallest)):
-        make_plan(rows, columns, depth, threads, smallest - 1, Kernels)
+        make_plan(rows, columns, depth, threads, smallest - 1, Kernels, demand)
     memory = int(smallest * generosity)
-    plan = make_plan(rows, columns, depth, threads, memory, Kernels)
+    plan = make_plan(rows, columns, depth, threads, memory, Kernels, demand)
     assert 1 <= plan.threads <= threads
     assert min(plan.piece, plan.survivors, plan.listed, plan.read_rows) >= 1
     assert plan.group_rows % Kernels.UNIT == plan.group_columns % Kernels.UNIT == 0
@@ -113,8 +120,10 @@ def test_a_plan_stays_within_its_memory(rows, columns, depth, threads, generosit
     )
     taken = (
         12 * (rows + (columns or 0))
+        + demand.state
         + packed_rows * Kernels.packed_depth(depth)[0] * 4
-        + plan.threads * (Kernels.SCRATCH_BYTES + plan.survivors * 44 + work)
+        + plan.threads * (Kernels.SCRATCH_BYTES + demand.thread + work)
+        + plan.threads * (plan.survivors * 56 + demand.line * (plan.tile_rows + plan.tile_columns))
     )
     assert taken <= memory
 
@@ -122,7 +131,7 @@ def test_a_plan_stays_within_its_memory(rows, columns, depth, threads, generosit
 @pytest.mark.parametrize(("rows", "depth"), [(10, 10**6), (10**8, 1), (1000, 600_000)])
 def test_how_far_the_default_memory_goes(rows, depth):
     memory = max(2**28, 64 * rows)
-    assert make_plan(rows, None, depth, 64, memory, Kernels).threads >= 1
+    assert make_plan(rows, None, depth, 64, memory, Kernels, Demand()).threads >= 1
 
 
 @given(
@@ -145,7 +154,7 @@ def test_the_answer_does_not_depend_on_tiles(
 
     def planned(*arguments):
         plan = make_plan(*arguments)
-        unit = arguments[-1].UNIT
+        unit = arguments[5].UNIT
         piece, survivors, listed, read = small
         group_rows, group_columns = (unit * count for count in groups)
         return dataclasses.replace(
@@ -157,7 +166,7 @@ def test_the_answer_does_not_depend_on_tiles(
             piece=piece,
             survivors=survivors,
             listed=listed,
-            read_rows=arguments[-1].PANEL * read,
+            read_rows=arguments[5].PANEL * read,
         )
 
     with pytest.MonkeyPatch.context() as patch:

@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from . import decisions, micro_f32, micro_f64, panels, rows, screens
+from . import decisions, folds, lists, micro_f32, micro_f64, panels, rows, screens
+from .tile_folds import BestFold as BestFold
+from .tile_folds import RanksFold as RanksFold
+from .tile_folds import TotalFold as TotalFold
 
 SCREENS = True
 UNIT = micro_f32.UNIT
@@ -57,11 +60,8 @@ def prepare(dtype: Any) -> None:
     """Compile the kernels, or load them from the cache, that every call on `dtype` needs."""
     block = np.ones((2, 1), dtype)
     exponents, squares, _ = survey(block)
-    scaled = scale(block, exponents)
-    listed_cosines(scaled, scaled, squares, squares)
     packed = Packed(aligned(UNIT * packed_depth(1)[0], np.float32), squares, 0, 1)
     packed.fill(block, exponents, 0)
-    screen(Workspace(1), packed, packed, (0, 2, 0, 2), 0, False, 0.0, 0.0)
 
 
 def survey(block: Any) -> tuple[Any, Any, int]:
@@ -92,24 +92,31 @@ def scale(block: Any, exponents: Any, unit: int = 1) -> Any:
     return out
 
 
-def listed_cosines(left: Any, right: Any, left_squares: Any, right_squares: Any) -> Any:
-    """Return the deciding cosines of the pairs (left[p], right[p]) of scaled rows."""
-    out = np.empty(len(left), np.float64)
-    rows.listed(left, right, left_squares, right_squares, out)
+def listed_cosines(left: Any, i: Any, right: Any, j: Any) -> Any:
+    """Return the deciding cosines of the pairs (row i[p] of left, row j[p] of right).
+
+    A side is (block, exponents, squares), the block as `survey` takes it.
+    """
+    out = np.empty(len(i), np.float64)
+    narrow = left[0].dtype == right[0].dtype == np.float32
+    decide = rows.decide_narrow if narrow else rows.decide_listed
+    decide((_frozen(left[0]), *left[1:]), i, (_frozen(right[0]), *right[1:]), j, out)
     return out
+
+
+def keep_best(
+    groups: Any, keys: Any, cosines: Any, magnitude: bool, best: Any, best_keys: Any
+) -> None:
+    """Let each pair into its group's list, in place: k best cosines and keys (-1: empty)."""
+    lists.keep_best(groups, keys, cosines, -1.0 if magnitude else 1.0, best, best_keys)
 
 
 class Workspace:
     """One thread's buffers."""
 
-    def __init__(self, survivors: int) -> None:
+    def __init__(self) -> None:
         self.partial_f32 = aligned(TILE_ROWS * TILE_COLUMNS, np.float32)
         self.partial_f64 = aligned(decisions.SCRATCH_SIZE, np.float64)
-        self.survivors = screens.Survivors(
-            np.empty(survivors, np.int32),
-            np.empty(survivors, np.int32),
-            np.empty(survivors, np.float32),
-        )
 
 
 def tile_cosines(
@@ -151,7 +158,9 @@ class Packed:
     def __init__(self, panels: Any, squares: Any, first: int, depth: int) -> None:
         self.depth, self.chunk = packed_depth(depth)
         self.first, self.padded = first, ceil(len(squares) / UNIT) * UNIT
-        self.side = screens.Side(panels[: self.padded * self.depth], self.padded, squares)
+        self.side = screens.Side(
+            panels[: self.padded * self.depth], self.padded, squares, not squares.all()
+        )
         whole = len(squares) // micro_f32.LANES * micro_f32.LANES
         for start in range(0, self.depth, self.chunk):
             length = min(self.chunk, self.depth - start)
@@ -185,37 +194,40 @@ def screen(
     right: Packed,
     tile: tuple[int, int, int, int],
     shift: int | None,
-    signed: bool,
-    gate: float,
-    slack: float,
-) -> tuple[Any, Any] | None:
-    """List the pairs of a tile whose |cosine| (`signed`: cosine) may be the largest.
+    aimed: list[Any],
+) -> None:
+    """Fold the float32 dot products of a tile into folds that are aimed at it.
 
     `tile` is (row, row end, column, column end) within the two sides, starting at multiples of
-    `UNIT`; `gate` is a float32 dot product below which no pair matters, `slack` twice the error
-    bound of one.  None where more pairs are undecided than the workspace has room for.
+    `UNIT`.
     """
     row, row_end, column, column_end = tile
-    found = screens.screen_extremum(
+    screens.screen_tile(
         left.side,
         right.side,
         screens.Tile(row, min(row_end, left.padded), column, min(column_end, right.padded)),
         left.depth,
         left.chunk,
         ACROSS if shift is None else shift,
-        signed,
-        _float32_below(gate),
-        slack,
+        _gates(aimed),
+        tuple(fold.record for fold in aimed),
         workspace.partial_f32,
-        workspace.survivors,
     )
-    if found < 0:
-        return None
-    survivors = workspace.survivors
-    return survivors.rows[:found].astype(np.int64), survivors.columns[:found].astype(np.int64)
 
 
-def _float32_below(value: float) -> Any:
-    """Return the largest float32 that is not above `value`."""
-    nearest = np.float32(value)
-    return nearest if nearest <= value else np.nextafter(nearest, np.float32(-np.inf))
+def _gates(aimed: list[Any]) -> screens.Gates:
+    """Return the gates of the one fold, or such as let everything through to several."""
+    gates: screens.Gates = aimed[0].gates
+    if len(aimed) == 1:
+        return gates
+    rows, columns = (np.full_like(part, -np.inf) for part in gates[:2])
+    return screens.Gates(rows, columns, gates.mask)
+
+
+def sift(cosines: Any, row: int, fold: Any) -> int:
+    """Fold decided cosines from a row on, until the fold's room is full; return the row after."""
+    found, room = np.zeros(1, np.int64), 0
+    if fold.listing.rows.size:
+        found, room = fold.listing.found, fold.listing.rows.size - cosines.shape[1]
+    # Only pieces at the edge are parts of a larger array.
+    return int(folds.sift(np.ascontiguousarray(cosines), row, fold.record, found, room))

@@ -7,7 +7,7 @@ The columns are consecutive panels, the rows single lanes, one broadcast each, s
 of the data serves both sides.  Prolog: accumulators start at zero.  Main loop: one load a column
 vector, one broadcast a row, ROWS x VECTORS multiply-adds.  Epilog: the sums of earlier chunks
 (``resume``) are added last, so that the longest chain of additions is a chunk's length plus the
-number of chunks; then the block is stored, or compared with a gate without touching memory.
+number of chunks; then the block is held against gates, and touches memory only if it must.
 
 Emitted as IR because the loop vectoriser never keeps such a block in registers.  The tile walk
 around it runs at 0.88 to 0.95 of the multiply-add peak; `bench/roofline.py` measures whole calls.
@@ -101,51 +101,71 @@ def _resume(builder: Any, sums: list[Any], c: Any, places: list[Any], resume: An
     return totals
 
 
-def _reaches(builder: Any, totals: list[Any], mask: Any, gate: Any) -> Any:
-    """Emit whether an entry of the block, after `mask` is applied to its bits, reaches `gate`."""
+def _reaches(builder: Any, totals: list[Any], mask: Any, rows: Any, columns: Any) -> Any:
+    """Emit whether an entry of the block, `mask` applied to its bits, reaches one of its gates.
+
+    `rows` and `columns` are (data, place): a gate a row and a gate a column, and the lower of an
+    entry's two counts.
+    """
     spread = SINGLE.broadcast(builder, mask)
-    best = None
-    for value in totals:
-        bits = builder.and_(builder.bitcast(value, spread.type), spread)
-        kept = builder.bitcast(bits, SINGLE.kind)
-        best = kept if best is None else SINGLE.maximum(builder, best, kept)
-    lanes = builder.fcmp_ordered(">=", best, SINGLE.broadcast(builder, gate))
-    bits = builder.bitcast(lanes, ir.IntType(LANES))
+
+    def place(gates: Any, offset: int) -> Any:
+        return builder.add(gates[1], index(offset))
+
+    beside = [SINGLE.load(builder, columns[0], place(columns, v * LANES)) for v in range(VECTORS)]
+    reached = None
+    for row in range(ROWS):
+        gate = SINGLE.broadcast(builder, builder.load(builder.gep(rows[0], [place(rows, row)])))
+        for v, other in enumerate(beside):
+            bits = builder.and_(builder.bitcast(totals[row * VECTORS + v], spread.type), spread)
+            least = SINGLE.minimum(builder, gate, other)
+            lanes = builder.fcmp_ordered(">=", builder.bitcast(bits, SINGLE.kind), least)
+            reached = lanes if reached is None else builder.or_(reached, lanes)
+    bits = builder.bitcast(reached, ir.IntType(LANES))
     return builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
 
 
 def _emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    a, b, c = (array_data(context, builder, signature, args, position) for position in (0, 2, 5))
-    _, a_at, _, b_at, depth, _, c_at, c_stride, resume, keep, mask, gate = args
+    a, b, c, row_gates, column_gates = (
+        array_data(context, builder, signature, args, position) for position in (0, 2, 5, 11, 13)
+    )
+    _, a_at, _, b_at, depth, _, c_at, c_stride, resume, keep, mask = args[:11]
     places = _places(builder, c_at, c_stride)
     sums = _accumulate(builder, a, a_at, b, b_at, depth)
     totals = _resume(builder, sums, c, places, resume)
-    store, fold, done = (builder.append_basic_block(name) for name in ("store", "fold", "done"))
-    builder.cbranch(keep, store, fold)
+    compare, store, done = (
+        builder.append_basic_block(name) for name in ("compare", "store", "done")
+    )
+    builder.cbranch(keep, store, compare)
+    builder.position_at_end(compare)
+    reaches = _reaches(builder, totals, mask, (row_gates, args[12]), (column_gates, args[14]))
+    builder.cbranch(reaches, store, done)
     builder.position_at_end(store)
     for value, at in zip(totals, places, strict=True):
         SINGLE.store(builder, value, c, at)
     builder.branch(done)
-    builder.position_at_end(fold)
-    reaches = _reaches(builder, totals, mask, gate)
-    builder.branch(done)
     builder.position_at_end(done)
     result = builder.phi(reaches.type)
     result.add_incoming(ir.Constant(reaches.type, 1), store)
-    result.add_incoming(reaches, fold)
+    result.add_incoming(ir.Constant(reaches.type, 0), compare)
     return result
 
 
 @intrinsic
-def multiply_block(typing, a, a_at, b, b_at, depth, c, c_at, c_stride, resume, keep, mask, gate):
-    """Compute the block (resume ? C : 0) + A B; store it in C, or return if it reaches the gate.
+def multiply_block(
+    typing, a, a_at, b, b_at, depth, c, c_at, c_stride, resume, keep, mask,
+    row_gates, row_at, column_gates, column_at,
+):  # fmt: skip
+    """Compute the block (resume ? C : 0) + A B; store it in C if an entry matters; return whether.
 
-    `keep` (bool) says which.  `mask` (int32) is applied to each entry's bits before it is compared
-    with `gate` (float32): 0x7FFFFFFF compares magnitudes, -1 signed values.  One kernel with two
-    ends, because every place it is used costs half a second of compilation.
+    With `keep` (bool) it always does.  Otherwise `mask` (int32) is applied to each entry's bits
+    (0x7FFFFFFF compares magnitudes, -1 signed values) and the entry in row r, column c matters when
+    it reaches row_gates[row_at + r] or column_gates[column_at + c].  One kernel with two ends,
+    because every place it is used costs half a second of compilation.
     """
     at = types.int64
     signature = types.boolean(
-        a, at, b, at, at, c, at, at, at, types.boolean, types.int32, types.float32
-    )
+        a, at, b, at, at, c, at, at, at, types.boolean, types.int32,
+        row_gates, at, column_gates, at,
+    )  # fmt: skip
     return signature, _emit

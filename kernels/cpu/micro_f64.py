@@ -65,6 +65,33 @@ def _lane_sums(context: Any, builder: Any, signature: Any, args: Any) -> list[An
     return sums
 
 
+def _emit_pair(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    x, y, *tails = (
+        array_data(context, builder, signature, args, position) for position in (0, 2, 5, 6)
+    )
+    _, x_at, _, y_at, depth, *_ = args
+    narrow = Vectors(x.type.pointee, DOUBLE.lanes)
+
+    def load(base: Any, at: Any) -> Any:
+        value = narrow.load(builder, base, at)
+        return builder.fpext(value, DOUBLE.kind) if narrow.kind != DOUBLE.kind else value
+
+    def step(left: list[Any], right: list[Any], sums: list[Any]) -> None:
+        for part, (a, b) in enumerate(zip(left, right, strict=True)):
+            sums[part] = builder.fadd(sums[part], builder.fmul(a, b))
+
+    offsets = [index(part * DOUBLE.lanes) for part in range(PARTS)]
+    with depth_loop(builder, depth, LANES, [DOUBLE.zero()] * PARTS) as (k, sums):
+        here = [builder.add(k, offset) for offset in offsets]
+        step(
+            [load(x, builder.add(x_at, at)) for at in here],
+            [load(y, builder.add(y_at, at)) for at in here],
+            sums,
+        )
+    step(*([DOUBLE.load(builder, tail, at) for at in offsets] for tail in tails), sums)
+    return _tree(builder, sums)
+
+
 def _tree(builder: Any, parts: list[Any]) -> Any:
     """Emit the sum of a pair's lanes, neighbours first: ((0+1)+(2+3))+((4+5)+(6+7))."""
     while len(parts) > 1:
@@ -114,3 +141,14 @@ def dot_block(typing, x, x_at, y, y_at, stride, depth, memory, start_at, out, ou
     """Add the last depth chunk of a block and write its dot products."""
     at = types.int64
     return types.void(x, at, y, at, at, at, memory, at, out, at, at), _emit_dots
+
+
+@intrinsic
+def dot_pair(typing, x, x_at, y, y_at, depth, x_tail, y_tail):
+    """Return the dot product of one pair, float32 or float64 rows where they lie.
+
+    `depth` is a multiple of 8, 8 at least; the tails are 8 entries more, in float64.  Written out
+    in Numba with eight sums it stays scalar: 340 instead of 120 ns at d = 768.
+    """
+    at = types.int64
+    return types.float64(x, at, y, at, at, x_tail, y_tail), _emit_pair

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from .compiling import compiled
+from .micro_f64 import dot_pair
 
 
 @njit(inline="always")
@@ -34,19 +35,9 @@ def scaled(value, first, second, least):
 
 
 @njit(inline="always")
-def dot(x, y):
+def dot(x, y, nothing):
     """Dot product of two scaled rows, padded to a multiple of 8, in the deciding arithmetic."""
-    l0 = l1 = l2 = l3 = l4 = l5 = l6 = l7 = 0.0
-    for k in range(0, x.size, 8):
-        l0 += x[k] * y[k]
-        l1 += x[k + 1] * y[k + 1]
-        l2 += x[k + 2] * y[k + 2]
-        l3 += x[k + 3] * y[k + 3]
-        l4 += x[k + 4] * y[k + 4]
-        l5 += x[k + 5] * y[k + 5]
-        l6 += x[k + 6] * y[k + 6]
-        l7 += x[k + 7] * y[k + 7]
-    return ((l0 + l1) + (l2 + l3)) + ((l4 + l5) + (l6 + l7))
+    return dot_pair(x, 0, y, 0, x.size, nothing, nothing)
 
 
 @njit(inline="always")
@@ -71,7 +62,7 @@ def survey(block, bits, infinity, exponents, squares):
     rows, depth = block.shape
     magnitude = infinity | (infinity - 1)
     cell = np.empty(1, bits.dtype)
-    row = np.zeros((depth + 7) // 8 * 8, np.float64)
+    row, nothing = np.zeros((depth + 7) // 8 * 8), np.zeros(8)
     for i in range(rows):
         top = np.int64(0)
         for k in range(depth):
@@ -87,22 +78,69 @@ def survey(block, bits, infinity, exponents, squares):
         first, second, least = scaling(np.int64(exponents[i]))
         for k in range(depth):
             row[k] = scaled(block[i, k], first, second, least)
-        squares[i] = dot(row, row)
+        squares[i] = dot(row, row, nothing)
     return -1
+
+
+@njit(inline="always")
+def scale_row(entries, exponent, out):
+    """Write a scaled row as float64."""
+    first, second, least = scaling(np.int64(exponent))
+    for k in range(entries.size):
+        out[k] = scaled(entries[k], first, second, least)
 
 
 @compiled
 def scale(block, exponents, out):
     """Write the scaled rows of a block as float64."""
-    rows, depth = block.shape
-    for i in range(rows):
-        first, second, least = scaling(np.int64(exponents[i]))
-        for k in range(depth):
-            out[i, k] = scaled(block[i, k], first, second, least)
+    for i in range(block.shape[0]):
+        scale_row(block[i], exponents[i], out[i])
+
+
+@njit(inline="always")
+def tail(entries, out):
+    """Write the entries beyond the last whole eight as float64."""
+    for k in range(entries.size):
+        out[k] = np.float64(entries[k])
 
 
 @compiled
-def listed(left, right, left_squares, right_squares, out):
-    """Write the deciding cosine of each pair (left[p], right[p]) of scaled rows."""
+def decide_narrow(left, i, right, j, out):
+    """Write the deciding cosine of each pair (row i[p] of left, row j[p] of right), float32 rows.
+
+    A side is (block, exponents, squares).  In float64 no product of float32 numbers overflows or is
+    subnormal, so that rows may be scaled after they are multiplied.
+    """
+    depth = left[0].shape[1]
+    whole = depth // 8 * 8
+    x, y = left[0].reshape(-1), right[0].reshape(-1)
+    x_tail, y_tail, empty = np.zeros(8), np.zeros(8), np.zeros(8, np.float32)
     for p in range(out.size):
-        out[p] = cosine(dot(left[p], right[p]), left_squares[p], right_squares[p])
+        row, column = i[p], j[p]
+        tail(left[0][row][whole:], x_tail)
+        tail(right[0][column][whole:], y_tail)
+        if whole:
+            product = dot_pair(x, row * depth, y, column * depth, whole, x_tail, y_tail)
+        else:
+            product = dot_pair(empty, 0, empty, 0, 8, x_tail, y_tail)
+        exponent = np.int64(left[1][row]) + np.int64(right[1][column])
+        product = math.ldexp(product, -exponent)
+        out[p] = cosine(product, left[2][row], right[2][column])
+
+
+@compiled
+def decide_listed(left, i, right, j, out):
+    """Write the deciding cosine of each pair (row i[p] of left, row j[p] of right).
+
+    Rows are scaled as they are met, in two buffers of a row.
+    """
+    lines = (left[0].shape[1] + 7) // 8 * 8
+    x, y, nothing = np.zeros(lines), np.zeros(lines), np.zeros(8)
+    last = np.int64(-1)
+    for p in range(out.size):
+        row, column = i[p], j[p]
+        if row != last:
+            scale_row(left[0][row], left[1][row], x)
+            last = row
+        scale_row(right[0][column], right[1][column], y)
+        out[p] = cosine(dot(x, y, nothing), left[2][row], right[2][column])

@@ -1,4 +1,4 @@
-"""The float32 screens: walk a tile of dot products in registers, list the pairs left undecided."""
+"""The float32 screen: walk a tile of dot products in registers, and fold the blocks that matter."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from .compiling import compiled
+from .folds import fold_all, settle_all
 from .micro_f32 import COLUMNS, LANES, ROWS, UNIT, multiply_block
 
 # A cache block of partial sums: 192 x 240 float32 = 180 KiB, which with its panels stays in a
@@ -15,6 +16,7 @@ from .micro_f32 import COLUMNS, LANES, ROWS, UNIT, multiply_block
 # within 3 % in alternating calls at d = 768 and 4096.
 CACHE_ROWS = UNIT * max(1, 192 // UNIT)
 CACHE_COLUMNS = UNIT * max(1, 240 // UNIT)
+assert UNIT // ROWS * (CACHE_COLUMNS // COLUMNS) < 64, "a strip's blocks are counted in 64 bits"
 
 
 class Side(NamedTuple):
@@ -23,6 +25,7 @@ class Side(NamedTuple):
     panels: Any  # float32, see `panels`
     padded: int  # rows in the panels, padding included
     squares: Any  # float64 a row, 0 where the row is left out; its size is the number of rows
+    gaps: bool  # whether a row is left out
 
 
 class Tile(NamedTuple):
@@ -34,12 +37,12 @@ class Tile(NamedTuple):
     column_end: int
 
 
-class Survivors(NamedTuple):
-    """Room for the pairs that a screen leaves undecided."""
+class Gates(NamedTuple):
+    """What values must reach to be folded, one of the two; from the tile's corner, padded."""
 
-    rows: Any  # int32
-    columns: Any  # int32
-    dots: Any  # float32
+    rows: Any  # float32
+    columns: Any  # float32
+    mask: int  # int32, applied to a value's bits: 0x7FFFFFFF for magnitudes, else -1
 
 
 @njit
@@ -75,88 +78,67 @@ def panel_place(row, length):
 
 
 @njit(inline="always")
-def drop(survivors, found, gate):
-    """Drop the survivors below the gate; return how many stay, in their order."""
-    kept = 0
-    for s in range(found):
-        if survivors.dots[s] >= gate:
-            survivors.rows[kept] = survivors.rows[s]
-            survivors.columns[kept] = survivors.columns[s]
-            survivors.dots[kept] = survivors.dots[s]
-            kept += 1
-    return kept
+def whole(left, right, row, column, shift):
+    """Return whether all entries of a register block are pairs."""
+    inside = row + ROWS <= left.squares.size and column + COLUMNS <= right.squares.size
+    return inside and row + ROWS <= column + shift and not (left.gaps or right.gaps)
 
 
-@njit(inline="always")
-def list_block(left, right, row, column, at, shift, signed, gate, slack, scratch, survivors, found):
-    """List the pairs of one stored register block that reach the gate; return (found, gate).
+@njit
+def blank(left, right, row, column, shift, stored, scratch, at):
+    """Make NaN of what is no pair in a register block, and of all of one that was not stored.
 
-    `found` is -1 where too many pairs stay undecided for the room.
+    No pair is padding, a row left out, and i >= j.
     """
-    room = survivors.dots.size
-    for i in range(row, min(row + ROWS, left.squares.size)):
-        if left.squares[i] == 0.0:
-            continue
-        end = min(column + COLUMNS, right.squares.size)
-        for j in range(max(column, i + 1 - shift), end):
-            value = scratch[at + (i - row) * CACHE_COLUMNS + j - column]
-            if not signed:
-                value = abs(value)
-            if value < gate or right.squares[j] == 0.0:
-                continue
-            gate = max(gate, np.float32(value - slack))
-            if found == room:
-                found = drop(survivors, found, gate)
-                if found > room // 2:
-                    return -1, gate
-            survivors.rows[found] = i
-            survivors.columns[found] = j
-            survivors.dots[found] = value
-            found += 1
-    return found, gate
+    for r in range(ROWS):
+        i = row + r
+        lacking = not stored or i >= left.squares.size or left.squares[i] == 0.0
+        for c in range(COLUMNS):
+            j = column + c
+            if lacking or i >= j + shift or j >= right.squares.size or right.squares[j] == 0.0:
+                scratch[at + r * CACHE_COLUMNS + c] = np.nan
 
 
 @compiled
-def screen_extremum(
-    left, right, tile, depth, chunk, shift, signed, gate, slack, scratch, survivors
-):
-    """List the pairs of a tile that may hold its largest |cos| (`signed`: its largest cos).
+def screen_tile(left, right, tile, depth, chunk, shift, gates, folds, scratch):
+    """Fold the float32 dot products of a tile, where a register block reaches its gates.
 
-    A pair stays when its float32 dot product reaches `gate`.  With every pair seen the gate rises
-    to that pair's value less `slack`, twice the screen's error bound: whatever the tile's largest
-    cosine is, it is no smaller than a seen value less one bound.  A register block that stays below
-    the gate is never stored; another is computed again and stored.
-
-    Returns the number of survivors listed, or -1 where they do not fit: then the tile is open and
-    must be decided whole.
+    Gates may rise while tiles are walked.  A block below them never leaves the registers.  What
+    does is folded a strip at a time, UNIT rows as wide as a cache block: folding block by block
+    took up to three times as long, most of it for handing over the records of arrays.
     """
-    found = 0
-    mask = np.int32(-1) if signed else np.int32(0x7FFFFFFF)
     for row, row_end, column, start in cache_blocks(tile, depth, chunk):
         column_end = min(column + CACHE_COLUMNS, tile.column_end)
         length = min(chunk, depth - start)
         last = start + length == depth
         for strip in range(row, row_end, UNIT):
             strip_end = min(strip + UNIT, row_end)
-            for c in range(first_column(strip, column, shift), column_end, COLUMNS):
+            first = first_column(strip, column, shift)
+            stored, block = np.uint64(0), np.uint64(1)
+            for c in range(first, column_end, COLUMNS):
                 b_at = start * right.padded + c * length
                 for r in range(strip, strip_end, ROWS):
                     a_at = start * left.padded + panel_place(r, length)
                     at = (r - row) * CACHE_COLUMNS + c - column
-                    keep = not last
-                    while True:
-                        reaches = multiply_block(
-                            left.panels, a_at, right.panels, b_at, length,
-                            scratch, at, CACHE_COLUMNS, start, keep, mask, gate,
-                        )  # fmt: skip
-                        if keep or not reaches:
-                            break
-                        keep = True
-                    if last and keep:
-                        found, gate = list_block(
-                            left, right, r, c, at, shift, signed, gate, slack,
-                            scratch, survivors, found,
-                        )  # fmt: skip
-                        if found < 0:
-                            return -1
-    return drop(survivors, found, gate)
+                    if multiply_block(
+                        left.panels, a_at, right.panels, b_at, length,
+                        scratch, at, CACHE_COLUMNS, start, not last,
+                        gates.mask, gates.rows, r - tile.row, gates.columns, c - tile.column,
+                    ):  # fmt: skip
+                        stored |= block
+                    block <<= np.uint64(1)
+            if last and stored:
+                for c in range(first, column_end, COLUMNS):
+                    for r in range(strip, strip_end, ROWS):
+                        here = stored & np.uint64(1) != 0
+                        if not (here and whole(left, right, r, c, shift)):
+                            at = (r - row) * CACHE_COLUMNS + c - column
+                            blank(left, right, r, c, shift, here, scratch, at)
+                        stored >>= np.uint64(1)
+                at = (strip - row) * CACHE_COLUMNS + first - column
+                if not fold_all(
+                    folds, scratch, at, CACHE_COLUMNS, strip_end - strip, column_end - first,
+                    strip - tile.row, first - tile.column,
+                ):  # fmt: skip
+                    return
+    settle_all(folds)

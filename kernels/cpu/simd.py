@@ -117,8 +117,8 @@ class Vectors:
         mask = ir.Constant(ir.VectorType(LANE, len(lanes)), lanes)
         return builder.shuffle_vector(left, right, mask)
 
-    def maximum(self, builder: ir.IRBuilder, left: Any, right: Any) -> Any:
-        return builder.select(builder.fcmp_ordered(">", left, right), left, right)
+    def minimum(self, builder: ir.IRBuilder, left: Any, right: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", left, right), left, right)
 
 
 def index(value: int) -> Any:

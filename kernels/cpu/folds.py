@@ -1,0 +1,390 @@
+"""The folds: what becomes of a block of values, float32 dot products or float64 cosines alike.
+
+A fold is a record of arrays, and `fold_block` is chosen by its type, so that one walk compiles to
+one kernel for each combination of folds.  Values of pairs that there are not are NaN; rows and
+columns are counted from the tile's corner.
+
+A fold takes each value in or lists its pair.  Against float32 values a pair is listed where they
+leave open what becomes of it, and is decided afterwards; `bound` or `slack` says how far a value
+may be off.  Against float64 cosines both are 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numba.extending import overload
+
+from .compare import WIDE, WIDER, first_bit, reach
+from .compiling import compiled
+
+# A rank's counter has this many copies, side by side: one after another they would wait for each
+# other's store, 5 cycles, where most values have one rank.
+COPIES = 4
+# A cell of the table is 2^CELL shades.
+CELL = 3
+
+
+class Listing(NamedTuple):
+    """Room for listed pairs."""
+
+    rows: Any  # int32
+    columns: Any  # int32
+    values: Any  # float64
+    found: Any  # int64, one: how many; -1 where they did not fit and the tile stays open
+
+
+class Best(NamedTuple):
+    """The k largest values of each row and each column, or of all: lists whatever may be one."""
+
+    row_gates: Any  # a row: what its values must reach
+    column_gates: Any  # a column; +inf where only rows are asked about
+    row_heaps: Any  # float64, (rows or 1, k): the largest values seen, a heap, smallest first
+    column_heaps: Any  # float64, (columns or 0, k)
+    slack: float  # how far below a seen value another may lie and be larger
+    sign: float  # -1: magnitudes, 1: signed values
+    reaching: Any  # int32, scratch: the places of a line's values that reach a gate
+    listing: Listing
+
+
+class Ranks(NamedTuple):
+    """How many values reach each threshold: a value's rank is the number of thresholds <= it.
+
+    Values are told apart in 65536 *shades*: a shade below `least` is below the threshold, one from
+    `most` on has reached it, whatever the rounding and the bound.
+    """
+
+    thresholds: Any  # float64, ascending
+    origin: float  # float32: where the shades begin; values below, and NaN, have the first
+    scale: float  # float32: shades in 1
+    least: Any  # uint16 a threshold
+    most: Any  # uint16 a threshold
+    table: Any  # int32 a cell of 2^CELL shades: the rank of all its values, or the number of ranks
+    bound: float
+    listed: Any  # bool a rank: whether its pairs are listed, not counted
+    few: bool  # whether thresholds are so few that each is counted by itself
+    sign: float
+    counts: Any  # int64, (ranks + 1) x COPIES; rank 0 and the last mean nothing
+    reached: Any  # int64 a threshold, scratch for a line
+    shades: Any  # uint16, scratch for a line
+    unclear: Any  # int32, likewise: places of values whose rank their shades do not tell
+    listing: Listing
+
+
+class Total(NamedTuple):
+    """The sum of magnitudes."""
+
+    lanes: Any  # float64, as many as a line of values
+
+
+@njit(inline="always")
+def strength(value, sign):
+    """Return the value (sign 1) or its magnitude (sign -1); NaN of NaN."""
+    other = value * sign
+    return other if other > value else value
+
+
+@njit(inline="always")
+def push(heap, value):
+    """Let a value into a heap, smallest first, in place of the smallest."""
+    size, place = heap.size, 0
+    while True:
+        child = 2 * place + 1
+        if child + 1 < size and heap[child + 1] < heap[child]:
+            child += 1
+        if child >= size or heap[child] >= value:
+            break
+        heap[place] = heap[child]
+        place = child
+    heap[place] = value
+
+
+@njit
+def drop(fold):
+    """Drop the listed pairs that the gates have passed by; return how many stay, in order."""
+    listing, kept = fold.listing, 0
+    if listing.found[0] < 0:
+        return -1
+    for s in range(listing.found[0]):
+        i, j, value = listing.rows[s], listing.columns[s], listing.values[s]
+        if value >= fold.row_gates[i] or value >= fold.column_gates[j]:
+            listing.rows[kept], listing.columns[kept], listing.values[kept] = i, j, value
+            kept += 1
+    listing.found[0] = kept
+    return kept
+
+
+@njit(inline="always")
+def note(listing, found, i, j, value):
+    """List a pair in the room's place `found`."""
+    listing.rows[found] = i
+    listing.columns[found] = j
+    listing.values[found] = value
+    listing.found[0] = found + 1
+
+
+@njit(inline="always")
+def raise_row_gate(fold, i, value):
+    """Raise the gate of a row whose gate a value reaches, or that of all rows."""
+    alone = fold.row_heaps.shape[0] == 1
+    heap = fold.row_heaps[0 if alone else i]
+    if value > heap[0]:
+        push(heap, value)
+        gate = heap[0] - fold.slack
+        if gate > fold.row_gates[i]:
+            if alone:
+                fold.row_gates[:] = gate
+            else:
+                fold.row_gates[i] = gate
+
+
+@njit(inline="always")
+def raise_column_gate(fold, j, value):
+    """Raise the gate of a column whose gate a value reaches."""
+    heap = fold.column_heaps[j]
+    if value > heap[0]:
+        push(heap, value)
+        fold.column_gates[j] = max(fold.column_gates[j], heap[0] - fold.slack)
+
+
+@njit
+def see(fold, line, sign, found, i, j):
+    """List those of a line's values that still reach their gates, and raise these.
+
+    Returns whether there was room.
+    """
+    listing = fold.listing
+    for s in range(found):
+        c = fold.reaching[s]
+        value = strength(line[c], sign)
+        for_row, for_column = value >= fold.row_gates[i], value >= fold.column_gates[j + c]
+        if not (for_row or for_column):
+            continue
+        place = listing.found[0]
+        if place == listing.rows.size:
+            place = drop(fold)
+            if place > listing.rows.size // 2:
+                listing.found[0] = -1
+                return False
+        note(listing, place, i, j + c, value)
+        if for_row:
+            raise_row_gate(fold, i, value)
+        if for_column:
+            raise_column_gate(fold, j + c, value)
+    return True
+
+
+def fold_block(fold, values, at, stride, rows, columns, i, j):
+    """Fold rows x columns values; return 1, or 0 once the fold has given up.
+
+    The value in row r and column c is values[at + r stride + c], of the pair (i + r, j + c).
+    """
+    raise NotImplementedError
+
+
+def fold_all(folds, values, at, stride, rows, columns, i, j):
+    """Fold a block into each of a tuple of folds; return how many have not given up."""
+    raise NotImplementedError
+
+
+@njit
+def find(fold, values, at, columns, sign, gate, j):
+    """Note which of a line's values reach their gates; return how many."""
+    width, found, c = (WIDE if values.itemsize == 4 else WIDER), 0, 0
+    while c + width <= columns:
+        bits = reach(values, at + c, gate, fold.column_gates, j + c, sign)
+        while bits:
+            fold.reaching[found] = c + first_bit(bits)
+            found += 1
+            bits &= bits - np.uint64(1)
+        c += width
+    while c < columns:
+        value = strength(values[at + c], sign)
+        if value >= gate or value >= fold.column_gates[j + c]:
+            fold.reaching[found] = c
+            found += 1
+        c += 1
+    return found
+
+
+def _best(fold, values, at, stride, rows, columns, i, j):
+    if fold.listing.found[0] < 0:
+        return 0
+    sign = values.dtype.type(fold.sign)
+    for r in range(rows):
+        start = at + r * stride
+        found = find(fold, values, start, columns, sign, fold.row_gates[i + r], j)
+        if found and not see(fold, values[start : start + columns], sign, found, i + r, j):
+            return 0
+    return 1
+
+
+@njit(inline="always")
+def rank(thresholds, value):
+    """Return how many thresholds are <= value."""
+    low, high = 0, thresholds.size
+    while low < high:
+        middle = (low + high) // 2
+        if thresholds[middle] <= value:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(inline="always")
+def shade(fold, line, sign):
+    """Write the shades of a line of values."""
+    kind = line.dtype.type
+    origin, scale = kind(fold.origin), kind(fold.scale)
+    lowest, highest = kind(0.0), kind(65535.0)
+    shades = fold.shades[: line.size]
+    for c in range(line.size):
+        place = (strength(line[c], sign) - origin) * scale
+        place = place if place > lowest else lowest  # NaN too
+        shades[c] = np.uint16(np.int32(place if place < highest else highest))
+    return shades
+
+
+@njit
+def count_few(fold, line, sign):
+    """Count a line threshold by threshold; return how many values are not clear, and note which."""
+    shades = shade(fold, line, sign)
+    found = 0
+    for t in range(fold.thresholds.size):
+        least, most = fold.least[t], fold.most[t]
+        may = must = np.uint16(0)
+        for c in range(shades.size):
+            may = np.uint16(may + (shades[c] >= least))
+            must = np.uint16(must + (shades[c] >= most))
+        fold.reached[t] = must
+        if may != must:
+            first = least if t == 0 else max(least, fold.most[t - 1])
+            for c in range(shades.size):
+                if first <= shades[c] < most:
+                    fold.unclear[found] = c
+                    found += 1
+    for s in range(found):
+        for t in range(fold.thresholds.size):
+            fold.reached[t] -= shades[fold.unclear[s]] >= fold.most[t]
+    for t in range(fold.thresholds.size):
+        more = fold.reached[t + 1] if t + 1 < fold.thresholds.size else 0
+        fold.counts[COPIES * (t + 1)] += fold.reached[t] - more
+    return found
+
+
+@njit
+def count_many(fold, line, sign):
+    """Count a line by the table; return how many values are not clear, and note which.
+
+    Without a branch: one value in fifty of a histogram is not clear, which none would foresee.
+    """
+    shades, unclear = shade(fold, line, sign), fold.unclear[: line.size]
+    found, nowhere = np.uint64(0), np.uint32(fold.listed.size)
+    for c in range(line.size):
+        known = np.uint32(fold.table[shades[c] >> np.uint16(CELL)])
+        fold.counts[known * np.uint32(COPIES) + np.uint32(c % COPIES)] += 1
+        unclear[found] = c
+        found += np.uint64(known == nowhere)
+    return found
+
+
+@njit
+def classify(fold, line, sign, found, i, j):
+    """Count or list the values of a line that are not clear; return whether there was room."""
+    for s in range(found):
+        c = fold.unclear[s]
+        value = np.float64(strength(line[c], sign))
+        least = rank(fold.thresholds, value - fold.bound)
+        most = rank(fold.thresholds, value + fold.bound)
+        if least == most and not fold.listed[least]:
+            fold.counts[COPIES * least] += 1
+            continue
+        place = fold.listing.found[0]
+        if place == fold.listing.rows.size:
+            fold.listing.found[0] = -1
+            return False
+        note(fold.listing, place, i, j + c, value)
+    return True
+
+
+def _ranks(fold, values, at, stride, rows, columns, i, j):
+    if fold.listing.found[0] < 0:
+        return 0
+    sign = values.dtype.type(fold.sign)
+    for r in range(rows):
+        start = at + r * stride
+        line = values[start : start + columns]
+        found = count_few(fold, line, sign) if fold.few else count_many(fold, line, sign)
+        if found and not classify(fold, line, sign, found, i + r, j):
+            return 0
+    return 1
+
+
+def _total(fold, values, at, stride, rows, columns, i, j):
+    lanes = fold.lanes[:columns]
+    for r in range(rows):
+        start = at + r * stride
+        line = values[start : start + columns]
+        for c in range(columns):
+            value = abs(line[c])
+            lanes[c] += np.float64(value) if value >= 0.0 else 0.0
+    return 1
+
+
+def settle(fold):
+    """Finish a fold of float32 values."""
+    raise NotImplementedError
+
+
+def settle_all(folds):
+    """Finish each of a tuple of folds."""
+    raise NotImplementedError
+
+
+@overload(settle)
+def _choose_end(fold):
+    if fold.instance_class is Best:
+        return lambda fold: drop(fold)
+    return lambda fold: 0
+
+
+@overload(settle_all)
+def _choose_all_ends(folds):
+    if len(folds) == 0:
+        return lambda folds: 0
+    return lambda folds: settle(folds[0]) + settle_all(folds[1:])
+
+
+@overload(fold_block)
+def _choose(fold, values, at, stride, rows, columns, i, j):
+    return {Best: _best, Ranks: _ranks, Total: _total}[fold.instance_class]
+
+
+@overload(fold_all)
+def _choose_all(folds, values, at, stride, rows, columns, i, j):
+    if len(folds) == 0:
+        return lambda folds, values, at, stride, rows, columns, i, j: 0
+
+    def each(folds, values, at, stride, rows, columns, i, j):
+        first = fold_block(folds[0], values, at, stride, rows, columns, i, j)
+        return first + fold_all(folds[1:], values, at, stride, rows, columns, i, j)
+
+    return each
+
+
+@compiled
+def sift(cosines, row, fold, found, most):
+    """Fold decided cosines row by row, as long as no more than `most` pairs are listed.
+
+    `found` is the fold's count of listed pairs.  Returns the row to go on from, once they are
+    taken away: what is decided cannot stay open.
+    """
+    rows, columns = cosines.shape
+    values = cosines.reshape(-1)
+    while row < rows and found[0] <= most:
+        fold_block(fold, values, row * columns, columns, 1, columns, row, 0)
+        row += 1
+    return row

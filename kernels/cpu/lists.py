@@ -1,0 +1,46 @@
+"""Lists of the best decided pairs: k slots a group, kept as heaps with the worst on top.
+
+The order is total, higher strength first, then the lower key, so that the lists do not depend on
+the order in which pairs arrive.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from .compiling import compiled
+from .folds import strength
+
+
+@njit(inline="always")
+def worse(cosine, key, other, other_key, sign):
+    """Return whether a slot ranks below another; an empty one (key < 0) below all."""
+    if key < 0 or other_key < 0:
+        return key < other_key
+    one, two = strength(cosine, sign), strength(other, sign)
+    return one < two or (one == two and key > other_key)
+
+
+@compiled
+def keep_best(groups, keys, cosines, sign, best, best_keys):
+    """Let each pair into its group's list if it is better than the worst there."""
+    size = best.shape[1]
+    for p in range(cosines.size):
+        cosine, key = cosines[p], keys[p]
+        heap, heap_keys = best[groups[p]], best_keys[groups[p]]
+        if not worse(heap[0], heap_keys[0], cosine, key, sign):
+            continue
+        place = 0
+        while True:
+            child = 2 * place + 1
+            if child + 1 < size and worse(
+                heap[child + 1], heap_keys[child + 1], heap[child], heap_keys[child], sign
+            ):
+                child += 1
+            if child >= size or not worse(heap[child], heap_keys[child], cosine, key, sign):
+                break
+            heap[place], heap_keys[place] = heap[child], heap_keys[child]
+            place = child
+        # Written once, so that a thread that looks for the worst meanwhile finds no better one.
+        heap[place], heap_keys[place] = cosine, np.int64(key)

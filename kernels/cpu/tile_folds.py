@@ -1,0 +1,201 @@
+"""The folds as the engine holds them: one thread's buffers, aimed at a tile, read out after it.
+
+`superpos_fast.kernels.reference` has the same classes in plain NumPy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import folds, screens
+from .micro_f32 import UNIT
+from .screens import CACHE_COLUMNS
+
+_SHADES = 65536
+# The table that tells ranks has 8192 cells, 32 KiB of int32, of which a histogram of random vectors
+# touches the middle.
+_CELLS = _SHADES >> folds.CELL
+# Thresholds up to which each is counted by itself: at d = 64, ten took two thirds of the time that
+# the table takes, whatever their number.
+_FEW = 16
+_MAGNITUDES, _SIGNED = 0x7FFFFFFF, -1
+
+
+class _TileFold:
+    """What all folds have: gates for a tile of float32 values, and a room for listed pairs."""
+
+    def __init__(self, rows: int, columns: int, room: int, magnitude: bool) -> None:
+        self.sign = -1.0 if magnitude else 1.0
+        self.gates = screens.Gates(
+            np.full(rows + UNIT, -np.inf, np.float32),
+            np.full(columns + UNIT, -np.inf, np.float32),
+            _MAGNITUDES if magnitude else _SIGNED,
+        )
+        self.listing = folds.Listing(
+            np.empty(room, np.int32),
+            np.empty(room, np.int32),
+            np.empty(room, np.float64),
+            np.zeros(1, np.int64),
+        )
+
+    @property
+    def open(self) -> bool:
+        """Whether too many pairs were left open to be listed."""
+        return bool(self.listing.found[0] < 0)
+
+    def take(self) -> tuple[Any, Any]:
+        """Return the listed pairs' rows and columns, and forget them."""
+        count = int(self.listing.found[0])
+        self.listing.found[0] = 0
+        rows, columns = (part[:count] for part in self.listing[:2])
+        return rows.astype(np.int64), columns.astype(np.int64)
+
+
+class BestFold(_TileFold):
+    """The k largest of each row, of each row and column, or of all (`per`: rows, both, all)."""
+
+    def __init__(
+        self, rows: int, columns: int, piece: int, room: int, *, per: str, k: int, magnitude: bool
+    ) -> None:
+        super().__init__(rows, columns, max(room, piece), magnitude)
+        self._heaps = (
+            np.empty((1 if per == "all" else rows, k)),
+            np.empty((columns if per == "both" else 0, k)),
+        )
+        self._exact_gates = np.empty(piece), np.empty(piece)
+        self._reaching = np.empty(max(piece, CACHE_COLUMNS), np.int32)
+
+    def aim(self, row_gates: Any, column_gates: Any, slack: float) -> None:
+        """Set what float32 values must reach to matter: float64 a row and a column."""
+        for gates, wanted in zip(self.gates[:2], (row_gates, column_gates), strict=True):
+            gates[: len(wanted)] = _float32_below(wanted)
+            gates[len(wanted) :] = np.inf
+        self._begin(self.gates[0], self.gates[1], slack)
+
+    def aim_exactly(self, row_gates: Any, column_gates: Any) -> None:
+        """Set what cosines must reach to matter."""
+        rows, columns = self._exact_gates
+        rows[: len(row_gates)] = row_gates
+        columns[: len(column_gates)] = column_gates
+        self._begin(rows, columns, 0.0)
+
+    def _begin(self, row_gates: Any, column_gates: Any, slack: float) -> None:
+        for heaps in self._heaps:
+            heaps.fill(-np.inf)
+        self.listing.found[0] = 0
+        self.record = folds.Best(
+            row_gates, column_gates, *self._heaps, slack, self.sign, self._reaching, self.listing
+        )
+
+
+class RanksFold(_TileFold):
+    """How many values have each rank among ascending thresholds; lists the pairs of some ranks."""
+
+    def __init__(
+        self,
+        rows: int,
+        columns: int,
+        piece: int,
+        room: int,
+        *,
+        thresholds: Any,
+        bound: float,
+        listed: Any,
+        magnitude: bool,
+    ) -> None:
+        super().__init__(rows, columns, max(room, piece), magnitude)
+        self._gate = _float32_below(thresholds[0] - bound)
+        width = max(piece, CACHE_COLUMNS)
+        margin = bound + _ROUNDING
+        low, high = thresholds[0] - 4.0 * margin, thresholds[-1] + 4.0 * margin
+        size = (high - low) / (_SHADES - 8)
+        origin, scale = np.float32(low - 4.0 * size), np.float32(1.0 / size)
+
+        def record(bound: float) -> folds.Ranks:
+            return folds.Ranks(
+                thresholds,
+                float(origin),
+                float(scale),
+                *_shades(thresholds, float(origin), float(scale), bound, listed),
+                bound,
+                listed,
+                len(thresholds) <= _FEW and not listed.any(),
+                self.sign,
+                counts,
+                *buffers,
+                self.listing,
+            )
+
+        counts = np.zeros((len(thresholds) + 2) * folds.COPIES, np.int64)
+        buffers = (
+            np.empty(len(thresholds), np.int64),
+            np.empty(width, np.uint16),
+            np.empty(width, np.int32),
+        )
+        self._screening, self._exact = record(bound), record(0.0)
+
+    def aim(self) -> None:
+        """Begin a tile of float32 values."""
+        for gates in self.gates[:2]:
+            gates.fill(self._gate)
+        self._begin(self._screening)
+
+    def aim_exactly(self) -> None:
+        """Begin a piece of cosines."""
+        self._begin(self._exact)
+
+    def _begin(self, record: folds.Ranks) -> None:
+        record.counts.fill(0)
+        self.listing.found[0] = 0
+        self.record = record
+
+    @property
+    def counts(self) -> Any:
+        """How many values have each rank; what rank 0 has means nothing."""
+        return self.record.counts.reshape(-1, folds.COPIES).sum(axis=1)[:-1]
+
+
+class TotalFold(_TileFold):
+    """The sum of magnitudes."""
+
+    def __init__(self, rows: int, columns: int, piece: int) -> None:
+        super().__init__(rows, columns, 0, True)
+        self.record = folds.Total(np.empty(max(piece, CACHE_COLUMNS)))
+
+    def aim(self) -> None:
+        """Begin a tile."""
+        self.record.lanes.fill(0.0)
+
+    aim_exactly = aim
+
+    @property
+    def total(self) -> float:
+        """The sum."""
+        return float(self.record.lanes.sum())
+
+
+# Beyond the rounding of a float32 value's difference from where the shades begin.
+_ROUNDING = 2.0**-20
+
+
+def _shades(
+    thresholds: Any, origin: float, scale: float, bound: float, listed: Any
+) -> tuple[Any, Any, Any]:
+    """Return each threshold's first possible and first certain shade, and the table of ranks."""
+    margin = bound + _ROUNDING
+    least = np.floor((thresholds - margin - origin) * scale)
+    most = np.floor((thresholds + margin - origin) * scale) + 1.0
+    cells = np.arange(_CELLS) << folds.CELL
+    lowest = np.searchsorted(most, cells, "right")
+    highest = np.searchsorted(least, cells + (1 << folds.CELL) - 1, "right")
+    known = (lowest == highest) & ~listed[lowest]
+    table = np.where(known, lowest, len(listed)).astype(np.int32)
+    return least.astype(np.uint16), most.astype(np.uint16), table
+
+
+def _float32_below(values: Any) -> Any:
+    """Return the largest float32 not above each value."""
+    nearest = np.asarray(values, np.float64).astype(np.float32)
+    return np.where(nearest <= values, nearest, np.nextafter(nearest, np.float32(-np.inf)))

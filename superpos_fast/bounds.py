@@ -1,0 +1,61 @@
+"""Bounds on how nearly perpendicular a given number of directions can be."""
+
+from __future__ import annotations
+
+import math
+from operator import index
+from typing import SupportsIndex
+
+
+def check_whole(value: SupportsIndex, name: str, least: int) -> int:
+    """Return a whole number of at least `least`."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: must be a whole number, got {value!r}")
+    number = index(value)
+    if number < least:
+        raise ValueError(f"{name}: must be at least {least}, got {number}")
+    return number
+
+
+def welch_bound(n: SupportsIndex, d: SupportsIndex) -> float:
+    """Return a coherence that no `n` vectors in `d` real dimensions can stay below.
+
+    Parameters
+    ----------
+    n : int
+        Number of vectors, at least 2.
+    d : int
+        Number of dimensions, at least 1.
+
+    Returns
+    -------
+    float
+        sqrt((n - d) / (d (n - 1))), between 0 and 1; 0 where n <= d, as an orthonormal basis has
+        room for all.
+
+    Raises
+    ------
+    TypeError
+        If `n` or `d` is not a whole number.
+    ValueError
+        If `n` is less than 2 or `d` less than 1.
+
+    Notes
+    -----
+    The root mean square of the n (n - 1) / 2 cosines is at least this too.  Only an equiangular
+    tight frame attains it, and none has more than d (d + 1) / 2 vectors: beyond that, better bounds
+    are known.  Takes constant time.
+
+    References
+    ----------
+    L. R. Welch, "Lower bounds on the maximum cross correlation of signals", IEEE Transactions on
+    Information Theory 20 (1974) 397-399: the bound of first order.
+
+    Examples
+    --------
+    >>> from superpos_fast.bounds import welch_bound
+    >>> welch_bound(28, 7)  # which 28 lines of R^7 attain
+    0.3333333333333333
+    """
+    count, depth = check_whole(n, "n", 2), check_whole(d, "d", 1)
+    return math.sqrt(max(0, count - depth) / (depth * (count - 1)))

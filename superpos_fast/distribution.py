@@ -1,0 +1,373 @@
+"""How the angles of all pairs are distributed: histogram, quantiles, mean."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, Unpack, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .angles import above, cosines_of, real_numbers
+from .execution import Execution
+from .moments import mean_signed_cosine
+from .problem import Problem, posed
+from .reductions import Counts, Total
+from .run import reduce_pairs
+from .selection import reaching
+from .vectors import Matrix, check_count, check_flag
+
+Quantity = Literal["angle", "line_angle", "cosine", "abs_cosine"]
+
+# Whole range, whether magnitudes of cosines are meant, and whether it is an angle.
+_QUANTITIES: dict[str, tuple[float, float, bool, bool]] = {
+    "angle": (0.0, 180.0, False, True),
+    "line_angle": (0.0, 90.0, True, True),
+    "cosine": (-1.0, 1.0, False, False),
+    "abs_cosine": (0.0, 1.0, True, False),
+}
+_MOST_BINS = 10**7
+# Thresholds of one pass of a quantile's bisection, shared by all quantiles.
+_LEVELS = 4096
+_BYTES_PER_CANDIDATE = 256
+
+
+def _quantity(of: object) -> tuple[float, float, bool, bool]:
+    if not isinstance(of, str) or of not in _QUANTITIES:
+        known = ", ".join(repr(name) for name in _QUANTITIES)
+        raise ValueError(f"of: must be one of {known}, got {of!r}")
+    return _QUANTITIES[of]
+
+
+def histogram(
+    vectors: Matrix,
+    other: Matrix | None = None,
+    *,
+    bins: int | ArrayLike = 180,
+    range: tuple[float, float] | None = None,
+    of: Quantity = "angle",
+    zero: Literal["raise", "skip"] = "raise",
+    **execution: Unpack[Execution],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return how the angles or cosines of all pairs of vectors are distributed.
+
+    Parameters
+    ----------
+    vectors : array_like, shape (n, d)
+        One vector a row, as for `coherence`.
+    other : array_like, shape (m, d), optional
+        Pair every row of `vectors` with every row of `other` instead.
+    bins : int or array_like
+        How many bins of equal width, or their edges, ascending.
+    range : (float, float), optional
+        Of the first bin's beginning and the last bin's end; default all there can be.
+    of : {"angle", "line_angle", "cosine", "abs_cosine"}
+        The angle between vectors (0 to 180 degrees) or between their lines (0 to 90), the cosine
+        (-1 to 1) or its magnitude (0 to 1).
+    zero : {"raise", "skip"}
+        Refuse rows of zeros, or leave them out.
+    **execution
+        How to compute, never what (see `Execution`).
+
+    Returns
+    -------
+    counts : ndarray of int64, shape (bins,)
+        As of `numpy.histogram`: a bin holds its lower edge, the last one its upper edge too.
+    edges : ndarray of float64, shape (bins + 1,)
+        In degrees, or cosines.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `coherence`; and for bins, a range or a quantity that make no histogram.
+
+    Notes
+    -----
+    Exact: equal, bin for bin, to the histogram of the float64 cosines.  An angle is compared with
+    an edge by their cosines; edges at 0, 60, 90, 120 and 180 degrees have exact ones.  One pass,
+    n (n - 1) d operations (with `other` 2 n m d); a pair closer to an edge than float32 can tell
+    is decided in float64.
+
+    Examples
+    --------
+    >>> import superpos_fast
+    >>> counts, edges = superpos_fast.histogram([[1, 0], [0, 1], [1, 1]], bins=[0, 60, 120, 180])
+    >>> counts.tolist()
+    [2, 1, 0]
+    """
+    lowest, highest, magnitude, is_angle = _quantity(of)
+    edges = _edges(bins, range, lowest, highest)
+    with posed(vectors, other, zero, execution, lambda n, m: Counts.demand(edges.size)) as problem:
+        reached = reaching(problem, bin_thresholds(edges, is_angle), magnitude)
+    return bin_counts(reached, is_angle), edges
+
+
+def bin_thresholds(edges: Any, is_angle: bool) -> Any:
+    """Return the cosine thresholds of a histogram, one an edge, in the edges' order.
+
+    Cosines that reach an edge's threshold are in its bin or above; of angles, they are in a bin
+    before its own.  The last bin holds its upper edge.
+    """
+    if not is_angle:
+        return np.append(edges[:-1], above(edges[-1]))
+    cosines = cosines_of(edges)
+    return np.append(above(cosines[:-1]), cosines[-1])
+
+
+def bin_counts(reached: Any, is_angle: bool) -> NDArray[np.int64]:
+    """Return the counts of bins from those of the thresholds between them."""
+    differences: NDArray[np.int64] = np.diff(reached)
+    return differences if is_angle else -differences
+
+
+def _edges(
+    bins: Any, limits: tuple[float, float] | None, lowest: float, highest: float
+) -> NDArray[np.float64]:
+    if np.ndim(bins) == 0:
+        count = check_count(bins, "bins", 1, _MOST_BINS)
+        low, high = lowest, highest
+        if limits is not None:
+            ends = real_numbers(limits, "range", -np.inf, np.inf)
+            if ends.shape != (2,) or not np.isfinite(ends).all() or ends[0] >= ends[1]:
+                raise ValueError(f"range: must be two finite numbers, ascending, got {limits!r}")
+            low, high = ends
+        return np.linspace(low, high, count + 1)
+    if limits is not None:
+        raise ValueError("range: must come with a number of bins, got edges")
+    edges: NDArray[np.float64] = real_numbers(bins, "bins", -np.inf, np.inf)
+    if edges.ndim != 1 or len(edges) < 2:
+        raise ValueError(f"bins: must be a number, or at least two edges, got shape {edges.shape}")
+    if not np.isfinite(edges).all() or (np.diff(edges) < 0.0).any():
+        raise ValueError("bins: edges must be finite and ascending, got others")
+    return edges
+
+
+@overload
+def quantile(
+    vectors: Matrix,
+    q: float,
+    other: Matrix | None = None,
+    *,
+    of: Quantity = "angle",
+    zero: Literal["raise", "skip"] = "raise",
+    **execution: Unpack[Execution],
+) -> float: ...
+
+
+@overload
+def quantile(
+    vectors: Matrix,
+    q: ArrayLike,
+    other: Matrix | None = None,
+    *,
+    of: Quantity = "angle",
+    zero: Literal["raise", "skip"] = "raise",
+    **execution: Unpack[Execution],
+) -> float | NDArray[np.float64]: ...
+
+
+def quantile(
+    vectors: Matrix,
+    q: Any,
+    other: Matrix | None = None,
+    *,
+    of: Quantity = "angle",
+    zero: Literal["raise", "skip"] = "raise",
+    **execution: Unpack[Execution],
+) -> float | NDArray[np.float64]:
+    """Return quantiles of the angles or cosines of all pairs of vectors: exact order statistics.
+
+    Parameters
+    ----------
+    vectors : array_like, shape (n, d)
+        One vector a row, as for `coherence`.
+    q : float or array_like
+        Between 0 and 1.
+    other : array_like, shape (m, d), optional
+        Pair every row of `vectors` with every row of `other` instead.
+    of : {"angle", "line_angle", "cosine", "abs_cosine"}
+        As for `histogram`.
+    zero : {"raise", "skip"}
+        Refuse rows of zeros, or leave them out.
+    **execution
+        How to compute, never what (see `Execution`).
+
+    Returns
+    -------
+    float, or ndarray of float64 in the shape of q
+        The smallest value that a share q of all pairs does not exceed, one of the values
+        themselves, as ``numpy.quantile(..., method="inverted_cdf")``; angles in degrees, the arc
+        cosine of the exact cosine.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `histogram`; and for q outside 0 to 1.
+
+    Notes
+    -----
+    Bisection on float64 values by exact counts, 4096 thresholds a pass, until the candidates fit
+    the memory cap and are gathered: usually two passes of n (n - 1) d operations, all quantiles
+    together; up to seven where one value is shared by a great many pairs.
+
+    Examples
+    --------
+    >>> import superpos_fast
+    >>> superpos_fast.quantile([[1, 0], [0, 1], [1, 1]], [0.5, 1.0]).round(9).tolist()
+    [45.0, 90.0]
+    """
+    _, _, magnitude, is_angle = _quantity(of)
+    shares = real_numbers(q, "q", 0.0, 1.0)
+    with posed(vectors, other, zero, execution, lambda n, m: Counts.demand(_LEVELS)) as problem:
+        total = problem.pairs
+        order = np.maximum(np.ceil(total * np.ravel(shares) - 1.0), 0.0).astype(np.int64)
+        order = np.minimum(order, total - 1)
+        # The place of each among all values, from the largest: 1, 2, ...
+        places = order + 1 if is_angle else total - order
+        values = _Bisection(problem, magnitude).find(places)
+    if is_angle:
+        values = np.array([math.degrees(math.acos(value)) for value in values])
+    found: NDArray[np.float64] = values.reshape(shares.shape)
+    return found if found.ndim else float(found)
+
+
+class _Bisection:
+    """Finds the s-th largest cosine (or magnitude) for several s at once.
+
+    Each has a bracket of ordinals, integers in the order of the float64 numbers: at least s values
+    reach its lower end and fewer than s its upper end.
+    """
+
+    def __init__(self, problem: Problem, magnitude: bool) -> None:
+        self._problem, self._magnitude = problem, magnitude
+        self._room = max(1000, problem.memory // _BYTES_PER_CANDIDATE)
+        self._least = 0.0 if magnitude else -1.0
+        # Ties gather where float64 is exact: these are asked at once.
+        marks = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
+        self._marks = np.concatenate([marks, above(marks)])
+
+    def find(self, places: Any) -> Any:
+        """Return the values."""
+        places, back = np.unique(places, return_inverse=True)
+        low = np.full(len(places), _ordinal(self._least))
+        high = np.full(len(places), _ordinal(above(1.0)))
+        at_low, at_high = np.full(len(places), self._problem.pairs), np.zeros_like(places)
+        levels = np.linspace(self._least, 1.0, _LEVELS)
+        while True:
+            levels = np.unique(np.concatenate([levels, self._marks]))
+            counts, ordinals = reaching(self._problem, levels, self._magnitude), _ordinal(levels)
+            for n, place in enumerate(places):
+                enough = (counts >= place) & (ordinals > low[n])
+                if enough.any():
+                    last = np.flatnonzero(enough)[-1]
+                    low[n], at_low[n] = ordinals[last], counts[last]
+                short = (counts < place) & (ordinals < high[n])
+                if short.any():
+                    first = np.flatnonzero(short)[0]
+                    high[n], at_high[n] = ordinals[first], counts[first]
+            wide = high - low > 1
+            if int((at_low - at_high)[wide].sum()) <= self._room:
+                return self._settle(places, low, high, at_high)[back]
+            levels = self._between(low[wide], high[wide])
+
+    def _between(self, low: Any, high: Any) -> Any:
+        """Return values within the brackets, half of them evenly spaced, half as ordinals are."""
+        share = _LEVELS // (2 * len(low)) + 2
+        parts = []
+        for one, two in zip(low.tolist(), high.tolist(), strict=True):
+            steps = min(share, two - one)
+            parts.append(
+                _value(np.array([one + (two - one) * s // steps for s in range(1, steps)]))
+            )
+            parts.append(np.linspace(_value(np.int64(one)), _value(np.int64(two)), share)[1:-1])
+        return np.concatenate(parts)
+
+    def _settle(self, places: Any, low: Any, high: Any, at_high: Any) -> Any:
+        """Return the values, given brackets whose candidates may be gathered."""
+        values = _value(low)
+        wide = high - low > 1
+        if not wide.any():
+            return values
+        levels = np.unique(_value(np.concatenate([low[wide], high[wide]])))
+        ranks = {int(rank) for rank in np.searchsorted(levels, values[wide], "right")}
+        reduction = Counts(
+            levels, magnitude=self._magnitude, listed=tuple(sorted(ranks)), limit=self._room
+        )
+        reduce_pairs(self._problem, reduction)
+        cosines = reduction.gathered()[2]
+        found = np.sort(np.abs(cosines) if self._magnitude else cosines)[::-1]
+        for n in np.flatnonzero(wide):
+            first = np.searchsorted(-found, -_value(high[n]), "right")
+            values[n] = found[first + places[n] - at_high[n] - 1]
+        return values
+
+
+def _ordinal(values: Any) -> Any:
+    """Return integers in the order of float64 numbers; neighbours differ by 1."""
+    bits = (np.asarray(values, np.float64) + 0.0).view(np.int64)
+    return np.where(bits < 0, np.int64(-(2**63)) - bits, bits)
+
+
+def _value(ordinals: Any) -> Any:
+    """Return the float64 numbers of ordinals."""
+    ordinals = np.asarray(ordinals, np.int64)
+    return np.where(ordinals < 0, np.int64(-(2**63)) - ordinals, ordinals).view(np.float64)
+
+
+def mean_cosine(
+    vectors: Matrix,
+    other: Matrix | None = None,
+    *,
+    signed: bool = False,
+    precision: Literal["float32", "float64"] = "float32",
+    zero: Literal["raise", "skip"] = "raise",
+    **execution: Unpack[Execution],
+) -> float:
+    """Return the mean of |cos| over all pairs of vectors.
+
+    Parameters
+    ----------
+    vectors : array_like, shape (n, d)
+        One vector a row, as for `coherence`.
+    other : array_like, shape (m, d), optional
+        Pair every row of `vectors` with every row of `other` instead.
+    signed : bool
+        The mean of the cosine itself, which needs no pair loop: O(n d).
+    precision : {"float32", "float64"}
+        What the cosines that are summed are computed in; sums are float64 in any case.
+    zero : {"raise", "skip"}
+        Refuse rows of zeros, or leave them out.
+    **execution
+        How to compute (see `Execution`); the last bits may depend on it.
+
+    Returns
+    -------
+    float
+        Within `superpos_fast.screening.float32_bound` of the mean of the exact cosines, about
+        (min(d, 192) + d/192 + 3) 2^-24; with "float64" within n^2 2^-53, in practice 1e-15.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `coherence`; and for another precision.
+
+    Notes
+    -----
+    n (n - 1) d operations (with `other` 2 n m d); "float64" takes six times as long.  Tiles are
+    summed one by one and their sums added exactly: the same every time for the same plan.
+
+    Examples
+    --------
+    >>> import superpos_fast
+    >>> round(superpos_fast.mean_cosine([[1.0, 0.0], [0.0, 1.0], [3.0, 4.0]]), 6)
+    0.466667
+    """
+    if precision not in ("float32", "float64"):
+        raise ValueError(f"precision: must be 'float32' or 'float64', got {precision!r}")
+    with_sign = check_flag(signed, "signed")
+    with posed(vectors, other, zero, execution, lambda n, m: Total.demand()) as problem:
+        if with_sign:
+            return mean_signed_cosine(problem)
+        total = Total()
+        reduce_pairs(problem, total, precision=precision)
+        return total.value / problem.pairs
