@@ -9,12 +9,14 @@ from .execution import Execution
 from .moments import dimensionality, frame_potential, interference, rms_cosine
 from .overview import AngleStatistics, describe
 from .results import Coherence, Nearest, Overlap, Pairs, Run, Tolerance
+from .sampling import Estimate, estimate
 from .selection import count, pairs, within_tolerance
 
 __all__ = [
     "AngleStatistics",
     "BasisAlignment",
     "Coherence",
+    "Estimate",
     "Execution",
     "Nearest",
     "Neurons",
@@ -29,6 +31,7 @@ __all__ = [
     "data",
     "describe",
     "dimensionality",
+    "estimate",
     "frame_potential",
     "histogram",
     "interference",

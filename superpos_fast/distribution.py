@@ -30,6 +30,7 @@ _MOST_BINS = 10**7
 # Thresholds of one pass of a quantile's bisection, shared by all quantiles.
 _LEVELS = 4096
 _BYTES_PER_CANDIDATE = 256
+_GUESSES = 64
 
 
 def _quantity(of: object) -> tuple[float, float, bool, bool]:
@@ -208,7 +209,7 @@ def quantile(
     -----
     Bisection on float64 values by exact counts, 4096 thresholds a pass, until the candidates fit
     the memory cap and are gathered: usually two passes of n (n - 1) d operations, all quantiles
-    together; up to seven where one value is shared by a great many pairs.
+    together; one or two more where one value is shared by a great many pairs.
 
     Examples
     --------
@@ -265,10 +266,13 @@ class _Bisection:
                 if short.any():
                     first = np.flatnonzero(short)[0]
                     high[n], at_high[n] = ordinals[first], counts[first]
-            wide = high - low > 1
+            # Two brackets are the same one or apart.
+            _, each = np.unique(low, return_index=True)
+            wide = each[(high - low)[each] > 1]
             if int((at_low - at_high)[wide].sum()) <= self._room:
                 return self._settle(places, low, high, at_high)[back]
-            levels = self._between(low[wide], high[wide])
+            brackets = low[wide], high[wide]
+            levels = np.concatenate([self._between(*brackets), self._ties(*brackets)])
 
     def _between(self, low: Any, high: Any) -> Any:
         """Return values within the brackets, half of them evenly spaced, half as ordinals are."""
@@ -282,19 +286,36 @@ class _Bisection:
             parts.append(np.linspace(_value(np.int64(one)), _value(np.int64(two)), share)[1:-1])
         return np.concatenate(parts)
 
+    def _ties(self, low: Any, high: Any) -> Any:
+        """Return values that many pairs within the brackets share, and those next above.
+
+        A guess, from the first such pairs that a walk meets: where most candidates are one value,
+        it saves the passes that would close in on it.
+        """
+        reduction = self._within(low, high, limit=2**60, first_only=True)
+        cosines = reduction.gathered()[2]
+        values, counts = np.unique(
+            np.abs(cosines) if self._magnitude else cosines, return_counts=True
+        )
+        common = values[np.argsort(-counts)[:_GUESSES]]
+        return np.concatenate([common, above(common)])
+
+    def _within(self, low: Any, high: Any, **options: Any) -> Counts:
+        """Walk, and gather pairs within the brackets."""
+        levels = np.unique(_value(np.concatenate([low, high])))
+        ranks = np.unique(np.searchsorted(levels, _value(low), "right"))
+        listed = tuple(int(rank) for rank in ranks)
+        reduction = Counts(levels, magnitude=self._magnitude, listed=listed, **options)
+        reduce_pairs(self._problem, reduction)
+        return reduction
+
     def _settle(self, places: Any, low: Any, high: Any, at_high: Any) -> Any:
         """Return the values, given brackets whose candidates may be gathered."""
         values = _value(low)
         wide = high - low > 1
         if not wide.any():
             return values
-        levels = np.unique(_value(np.concatenate([low[wide], high[wide]])))
-        ranks = {int(rank) for rank in np.searchsorted(levels, values[wide], "right")}
-        reduction = Counts(
-            levels, magnitude=self._magnitude, listed=tuple(sorted(ranks)), limit=self._room
-        )
-        reduce_pairs(self._problem, reduction)
-        cosines = reduction.gathered()[2]
+        cosines = self._within(low[wide], high[wide], limit=self._room).gathered()[2]
         found = np.sort(np.abs(cosines) if self._magnitude else cosines)[::-1]
         for n in np.flatnonzero(wide):
             first = np.searchsorted(-found, -_value(high[n]), "right")

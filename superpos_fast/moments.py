@@ -124,7 +124,7 @@ def frame_potential(
     -----
     Computed as |S|_F^2 with S = X^T X, X the unit rows (Benedetto & Fickus 2003, *Finite normalized
     tight frames*): n d^2 operations, or n^2 d where n < d.  Off by at most 2 n^2 b with
-    b = `superpos_fast.moments.moment_bound(n, d, precision)`, 1.6e-4 for float32 and 7.4e-12 for
+    b = `superpos_fast.moment_bound(n, d, precision)`, 1.6e-4 for float32 and 7.4e-12 for
     float64 at n = 1,000,000, d = 256; what is measured is a thousandth of that.  Equal from call to
     call for the same plan (threads, memory) and BLAS.
 

@@ -159,7 +159,7 @@ def estimate(
     2 rows n d operations instead of n (n - 1) d.  The drawn rows are copied, within ``memory``.
 
     Counts and histogram: a row's share of its n - 1 pairs is between 0 and 1, and the mean share of
-    the m drawn rows is off as `superpos_fast.sampling.mean_bounds` says, by Hoeffding's (1963) and
+    the m drawn rows is off as `superpos_fast.mean_bounds` says, by Hoeffding's (1963) and
     Serfling's (1974) inequalities, each of b numbers at its b-th part of the risk (union bound):
     about sqrt(2 s L / m) for a share s of all pairs, with L = ln(2 b / (1 - confidence)), and no
     less than L / m above.  Nothing is assumed of the vectors, so rare pairs need many rows: there
@@ -175,9 +175,9 @@ def estimate(
     Examples
     --------
     >>> import numpy as np
-    >>> import superpos_fast.sampling
+    >>> import superpos_fast
     >>> x = np.random.default_rng(0).standard_normal((3000, 16))
-    >>> found = superpos_fast.sampling.estimate(x, of="count", angle=60, rows=500)
+    >>> found = superpos_fast.estimate(x, of="count", angle=60, rows=500)
     >>> int(found.lower), int(found.value), int(found.upper)
     (81814, 183441, 342780)
     >>> superpos_fast.count(x, angle=60)

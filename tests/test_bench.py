@@ -12,7 +12,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from bench import inputs, peers, roofline
+from bench import family, inputs, moments, peers, roofline
 from bench.benchmarks import coherence as suite
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="the FMA peak is compiled code")
@@ -22,7 +22,7 @@ quick_peak = functools.partial(roofline.fma_peak, seconds=0.002, repeat=2)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    for module in (roofline, peers, suite):
+    for module in (roofline, peers, family, suite):
         monkeypatch.setattr(module, "fma_peak", quick_peak)
     monkeypatch.setattr(roofline, "copy_bandwidth", lambda threads: 1.0)
 
@@ -43,6 +43,14 @@ def test_suite(name, n, d):
     benchmark = suite.Coherence()
     benchmark.setup(n, d)
     getattr(benchmark, name)(n, d)
+
+
+def test_the_family_and_the_moments(capsys):
+    family.main(["--n", "200", "--dims", "7", "64", "--repeat", "1"])
+    moments.main(["--n", "300", "--d", "8", "--repeat", "1"])
+    out = capsys.readouterr().out
+    assert "describe" in out
+    assert "ssyrk" in out
 
 
 def test_every_time_has_its_peak_memory():

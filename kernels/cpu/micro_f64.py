@@ -88,7 +88,8 @@ def _emit_pair(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             [load(y, builder.add(y_at, at)) for at in here],
             sums,
         )
-    step(*([DOUBLE.load(builder, tail, at) for at in offsets] for tail in tails), sums)
+    left, right = ([DOUBLE.load(builder, tail, at) for at in offsets] for tail in tails)
+    step(left, right, sums)
     return _tree(builder, sums)
 
 

@@ -123,8 +123,7 @@ def decide_narrow(left, i, right, j, out):
             product = dot_pair(x, row * depth, y, column * depth, whole, x_tail, y_tail)
         else:
             product = dot_pair(empty, 0, empty, 0, 8, x_tail, y_tail)
-        exponent = np.int64(left[1][row]) + np.int64(right[1][column])
-        product = math.ldexp(product, -exponent)
+        product = math.ldexp(product, -(left[1][row] + right[1][column]))
         out[p] = cosine(product, left[2][row], right[2][column])
 
 

@@ -182,8 +182,8 @@ _ROUNDING = 2.0**-20
 
 def _shades(
     thresholds: Any, origin: float, scale: float, bound: float, listed: Any
-) -> tuple[Any, Any, Any]:
-    """Return each threshold's first possible and first certain shade, and the table of ranks."""
+) -> tuple[Any, ...]:
+    """Return each threshold's first possible and first certain shade, and the tables of ranks."""
     margin = bound + _ROUNDING
     least = np.floor((thresholds - margin - origin) * scale)
     most = np.floor((thresholds + margin - origin) * scale) + 1.0
@@ -191,8 +191,8 @@ def _shades(
     lowest = np.searchsorted(most, cells, "right")
     highest = np.searchsorted(least, cells + (1 << folds.CELL) - 1, "right")
     known = (lowest == highest) & ~listed[lowest]
-    table = np.where(known, lowest, len(listed)).astype(np.int32)
-    return least.astype(np.uint16), most.astype(np.uint16), table
+    tables = (np.where(known, lowest, len(listed)), lowest, highest)
+    return least.astype(np.uint16), most.astype(np.uint16), *(t.astype(np.int32) for t in tables)
 
 
 def _float32_below(values: Any) -> Any:
