@@ -49,6 +49,8 @@ _STATE_BYTES = 40
 _SURVEY_BYTES = 16
 # Powers of two that a row's exponent, and hence its factor, may be from 0 and stay within float32.
 _PLAIN_EXPONENT = 60
+# Likewise, where products of three rows' entries and sums over all rows must stay within float32.
+_DIRECT_EXPONENT = 16
 # Lengths down to this part of the longest: their squares are far from float32's underflow.
 _FLOAT32_LENGTH = 2.0**-40
 
@@ -467,12 +469,12 @@ class _Sums:
         multiply = get_blas_funcs("trmm", dtype=self.dtype)
         panels = self._panels()
         advance = self._advance(len(panels) * (len(rows.array) + len(columns.array)))
-        sums = np.zeros(len(rows.array))
+        sums, scales = np.zeros((2, len(rows.array)))
         for low, high in panels:
             moment = self._moment(columns, lengths, low, high, advance).astype(self.dtype)
             triangle = moment[low:]
             np.einsum("kk->k", triangle)[:] *= 0.5
-            for start, units in self._blocks(rows, None, high):
+            for start, units, scale in self._lines(rows, high):
                 own = units[:, low:]
                 product = np.empty(own.shape, self.dtype)
                 self._each(slice(0, len(own)), partial(_copy, own, product))
@@ -482,7 +484,9 @@ class _Sums:
                     product += units[:, :low] @ moment[:low]
                 found = sums[start : start + len(own)]
                 self._each(slice(0, len(own)), partial(_add_dots, own, product, found))
+                scales[start : start + len(own)] = scale
                 advance(len(units))
+        sums *= scales
         return sums
 
     def _panels(self) -> list[tuple[int, int]]:
@@ -527,6 +531,21 @@ class _Sums:
         for start in range(0, count, rows):
             some = slice(start, min(start + rows, count))
             yield start, self._units(vectors, some, buffer, lengths)
+
+    def _lines(self, vectors: Vectors, width: int) -> Iterator[tuple[int, Any, Any]]:
+        """Yield like `_blocks`, and what the squares of the rows' products are to be multiplied by.
+
+        Rows that are of the type already, and of ordinary size, need not be made unit rows first.
+        """
+        direct = vectors.is_native and vectors.array.dtype == self.dtype
+        if not direct or np.abs(vectors.exponents).max() > _DIRECT_EXPONENT:
+            yield from ((start, units, 1.0) for start, units in self._blocks(vectors, None, width))
+            return
+        step = max(1, _READ_BYTES // (self.problem.depth * vectors.array.itemsize))
+        factors = np.ldexp(_inverse(vectors.squares) ** 2, -2 * vectors.exponents)
+        for start in range(0, len(vectors.array), step):
+            some = slice(start, start + step)
+            yield start, vectors.array[some, :width], factors[some]
 
     def _units(self, vectors: Vectors, some: slice, buffer: Any, lengths: Any = None) -> Any:
         """Fill the buffer with unit rows, times lengths if there are any, on all threads."""

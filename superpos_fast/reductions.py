@@ -21,6 +21,8 @@ from .vectors import Vectors
 # Of the pairs that a tile lists for a row: its k best, those that were before them, and for large k
 # no more than this; tiles with more are decided whole.
 _MOST_LISTED_PER_LINE = 64
+# Of a thread, for each of the k best of the rows and columns of a decided piece.
+_PIECE_BYTES = 2 * 8 * 576
 
 
 class Reduction(Protocol):
@@ -87,7 +89,12 @@ class Ranking:
     @staticmethod
     def demand(k: int, state: int = 0) -> Demand:
         """Return what k best pairs a vector need of memory."""
-        return Demand(state=state, line=16 + 8 * k, listed=min(4 * k, _MOST_LISTED_PER_LINE))
+        return Demand(
+            state=state,
+            thread=_PIECE_BYTES * k,
+            line=16 + 4 * k,
+            listed=min(4 * k, _MOST_LISTED_PER_LINE),
+        )
 
     def fold(self, kernels: Kernels, plan: Plan, bound: float) -> Any:
         return kernels.BestFold(

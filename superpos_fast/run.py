@@ -81,9 +81,11 @@ class _Walk:
         self.problem.crew.each_with(lambda: _Thread(self), visit, self.plan.tiles(group))
 
     def decide_listed(self, reduction: Reduction, i: Any, j: Any) -> None:
-        """Decide listed pairs."""
-        for start in range(0, len(i), self.plan.listed):
-            some = slice(start, start + self.plan.listed)
+        """Decide listed pairs: all at once where rows are read as they lie, without copies."""
+        as_they_lie = self.rows.is_native and self.columns.is_native
+        step = len(i) if as_they_lie else self.plan.listed
+        for start in range(0, len(i), step):
+            some = slice(start, start + step)
             left, rows = self.rows.lines(i[some])
             right, columns = self.columns.lines(j[some])
             cosines = self.kernels.listed_cosines(left, rows, right, columns)

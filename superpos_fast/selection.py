@@ -212,7 +212,7 @@ def _limit(problem: Problem, limit: int | None) -> int:
 
 
 def _demand_of_top(top: int) -> Demand:
-    return Demand(thread=8 * top, listed=min(64, 1 + top // 200))
+    return Demand(thread=12 * top, listed=min(64, 1 + top // 200))
 
 
 def _check_limit(there: int, limit: int) -> None:

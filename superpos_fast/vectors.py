@@ -51,6 +51,12 @@ class Vectors:
         """Number of rows that are not left out."""
         return int(np.count_nonzero(self.squares))
 
+    @property
+    def is_native(self) -> bool:
+        """Whether the matrix is what kernels read: float32 or float64, row after row."""
+        flags = self.array.flags
+        return self.array.dtype in (np.float32, np.float64) and flags.c_contiguous and flags.aligned
+
     def read(self, start: int, stop: int) -> Any:
         """Return rows as C-contiguous float32 or float64: a view where they are that already."""
         return _native(self.array[start:stop])
@@ -60,7 +66,7 @@ class Vectors:
 
         The whole matrix where it can be read as it lies, else a copy of those rows.
         """
-        if _is_native(self.array):
+        if self.is_native:
             return (self.array, self.exponents, self.squares), rows
         some, places = np.unique(rows, return_inverse=True)
         return (_native(self.array[some]), self.exponents[some], self.squares[some]), places
@@ -70,12 +76,6 @@ def working_type(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
     """Return the narrower of float32 and float64 that holds every number of a type (to 2^53)."""
     narrow = dtype.itemsize <= (2 if dtype.kind in "biu" else 4)
     return np.float32 if narrow else np.float64
-
-
-def _is_native(array: Any) -> bool:
-    """Whether an array is what kernels read."""
-    flags = array.flags
-    return array.dtype in (np.float32, np.float64) and flags.c_contiguous and flags.aligned
 
 
 def _native(block: Any) -> Any:

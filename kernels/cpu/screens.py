@@ -85,18 +85,24 @@ def whole(left, right, row, column, shift):
 
 
 @njit
-def blank(left, right, row, column, shift, stored, scratch, at):
-    """Make NaN of what is no pair in a register block, and of all of one that was not stored.
-
-    No pair is padding, a row left out, and i >= j.
-    """
+def blank(left, right, row, column, shift, scratch, at):
+    """Make NaN of what is no pair in a register block: padding, rows left out, and i >= j."""
     for r in range(ROWS):
         i = row + r
-        lacking = not stored or i >= left.squares.size or left.squares[i] == 0.0
+        lacking = i >= left.squares.size or left.squares[i] == 0.0
         for c in range(COLUMNS):
             j = column + c
             if lacking or i >= j + shift or j >= right.squares.size or right.squares[j] == 0.0:
                 scratch[at + r * CACHE_COLUMNS + c] = np.nan
+
+
+@njit
+def blank_all(scratch, at):
+    """Make NaN of a register block that was not stored."""
+    for r in range(ROWS):
+        line = scratch[at + r * CACHE_COLUMNS : at + r * CACHE_COLUMNS + COLUMNS]
+        for c in range(COLUMNS):
+            line[c] = np.nan
 
 
 @compiled
@@ -130,10 +136,11 @@ def screen_tile(left, right, tile, depth, chunk, shift, gates, folds, scratch):
             if last and stored:
                 for c in range(first, column_end, COLUMNS):
                     for r in range(strip, strip_end, ROWS):
-                        here = stored & np.uint64(1) != 0
-                        if not (here and whole(left, right, r, c, shift)):
-                            at = (r - row) * CACHE_COLUMNS + c - column
-                            blank(left, right, r, c, shift, here, scratch, at)
+                        at = (r - row) * CACHE_COLUMNS + c - column
+                        if stored & np.uint64(1) == 0:
+                            blank_all(scratch, at)
+                        elif not whole(left, right, r, c, shift):
+                            blank(left, right, r, c, shift, scratch, at)
                         stored >>= np.uint64(1)
                 at = (strip - row) * CACHE_COLUMNS + first - column
                 if not fold_all(

@@ -60,10 +60,13 @@ class BestFold(_TileFold):
         self, rows: int, columns: int, piece: int, room: int, *, per: str, k: int, magnitude: bool
     ) -> None:
         super().__init__(rows, columns, max(room, piece), magnitude)
-        self._heaps = (
-            np.empty((1 if per == "all" else rows, k)),
-            np.empty((columns if per == "both" else 0, k)),
-        )
+
+        def heaps(rows: int, columns: int, dtype: type) -> tuple[Any, Any]:
+            shapes = (1 if per == "all" else rows, k), (columns if per == "both" else 0, k)
+            return np.empty(shapes[0], dtype), np.empty(shapes[1], dtype)
+
+        self._heaps = heaps(rows, columns, np.float32)
+        self._exact_heaps = heaps(piece, piece, np.float64)
         self._exact_gates = np.empty(piece), np.empty(piece)
         self._reaching = np.empty(max(piece, CACHE_COLUMNS), np.int32)
 
@@ -72,22 +75,20 @@ class BestFold(_TileFold):
         for gates, wanted in zip(self.gates[:2], (row_gates, column_gates), strict=True):
             gates[: len(wanted)] = _float32_below(wanted)
             gates[len(wanted) :] = np.inf
-        self._begin(self.gates[0], self.gates[1], slack)
+        self._begin(self.gates[:2], self._heaps, slack)
 
     def aim_exactly(self, row_gates: Any, column_gates: Any) -> None:
         """Set what cosines must reach to matter."""
         rows, columns = self._exact_gates
         rows[: len(row_gates)] = row_gates
         columns[: len(column_gates)] = column_gates
-        self._begin(rows, columns, 0.0)
+        self._begin((rows, columns), self._exact_heaps, 0.0)
 
-    def _begin(self, row_gates: Any, column_gates: Any, slack: float) -> None:
-        for heaps in self._heaps:
-            heaps.fill(-np.inf)
+    def _begin(self, gates: tuple[Any, ...], heaps: tuple[Any, Any], slack: float) -> None:
+        for side in heaps:
+            side.fill(-np.inf)
         self.listing.found[0] = 0
-        self.record = folds.Best(
-            row_gates, column_gates, *self._heaps, slack, self.sign, self._reaching, self.listing
-        )
+        self.record = folds.Best(*gates, *heaps, slack, self.sign, self._reaching, self.listing)
 
 
 class RanksFold(_TileFold):
@@ -107,7 +108,7 @@ class RanksFold(_TileFold):
     ) -> None:
         super().__init__(rows, columns, max(room, piece), magnitude)
         self._gate = _float32_below(thresholds[0] - bound)
-        width = max(piece, CACHE_COLUMNS)
+        width = max(piece, folds.LINES * CACHE_COLUMNS)
         margin = bound + _ROUNDING
         low, high = thresholds[0] - 4.0 * margin, thresholds[-1] + 4.0 * margin
         size = (high - low) / (_SHADES - 8)
