@@ -75,7 +75,7 @@ class BestFold(_TileFold):
         for gates, wanted in zip(self.gates[:2], (row_gates, column_gates), strict=True):
             gates[: len(wanted)] = _float32_below(wanted)
             gates[len(wanted) :] = np.inf
-        self._begin(self.gates[:2], self._heaps, slack)
+        self._begin((self.gates.rows, self.gates.columns), self._heaps, slack)
 
     def aim_exactly(self, row_gates: Any, column_gates: Any) -> None:
         """Set what cosines must reach to matter."""
@@ -84,7 +84,7 @@ class BestFold(_TileFold):
         columns[: len(column_gates)] = column_gates
         self._begin((rows, columns), self._exact_heaps, 0.0)
 
-    def _begin(self, gates: tuple[Any, ...], heaps: tuple[Any, Any], slack: float) -> None:
+    def _begin(self, gates: tuple[Any, Any], heaps: tuple[Any, Any], slack: float) -> None:
         for side in heaps:
             side.fill(-np.inf)
         self.listing.found[0] = 0
@@ -120,21 +120,19 @@ class RanksFold(_TileFold):
                 float(origin),
                 float(scale),
                 *_shades(thresholds, float(origin), float(scale), bound, listed),
-                bound,
-                listed,
-                len(thresholds) <= _FEW and not listed.any(),
-                self.sign,
-                counts,
-                *buffers,
-                self.listing,
+                bound=bound,
+                listed=listed,
+                few=len(thresholds) <= _FEW and not listed.any(),
+                sign=self.sign,
+                counts=counts,
+                reached=np.empty(len(thresholds), np.int64),
+                shades=shades,
+                unclear=unclear,
+                listing=self.listing,
             )
 
         counts = np.zeros((len(thresholds) + 2) * folds.COPIES, np.int64)
-        buffers = (
-            np.empty(len(thresholds), np.int64),
-            np.empty(width, np.uint16),
-            np.empty(width, np.int32),
-        )
+        shades, unclear = np.empty(width, np.uint16), np.empty(width, np.int32)
         self._screening, self._exact = record(bound), record(0.0)
 
     def aim(self) -> None:
@@ -183,7 +181,7 @@ _ROUNDING = 2.0**-20
 
 def _shades(
     thresholds: Any, origin: float, scale: float, bound: float, listed: Any
-) -> tuple[Any, ...]:
+) -> tuple[Any, Any, Any, Any, Any]:
     """Return each threshold's first possible and first certain shade, and the tables of ranks."""
     margin = bound + _ROUNDING
     least = np.floor((thresholds - margin - origin) * scale)
@@ -192,8 +190,14 @@ def _shades(
     lowest = np.searchsorted(most, cells, "right")
     highest = np.searchsorted(least, cells + (1 << folds.CELL) - 1, "right")
     known = (lowest == highest) & ~listed[lowest]
-    tables = (np.where(known, lowest, len(listed)), lowest, highest)
-    return least.astype(np.uint16), most.astype(np.uint16), *(t.astype(np.int32) for t in tables)
+    table = np.where(known, lowest, len(listed)).astype(np.int32)
+    return (
+        least.astype(np.uint16),
+        most.astype(np.uint16),
+        table,
+        lowest.astype(np.int32),
+        highest.astype(np.int32),
+    )
 
 
 def _float32_below(values: Any) -> Any:
