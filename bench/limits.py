@@ -1,6 +1,7 @@
 """What it costs to start, and to hold: import, first call cold and warm, memory at N = 200,000."""
 
 import argparse
+import functools
 import os
 import subprocess
 import sys
@@ -43,16 +44,32 @@ def seconds(program: str, repeat: int, argument: str = "", **environment: str) -
     return min(float(run.stdout) for run in runs)
 
 
-def extra_memory(n: int, d: int) -> tuple[int, float]:
-    """Bytes beyond the input and the imported libraries that one call holds, and its answer."""
-    from superpos_fast import coherence
+CALLS = {
+    "coherence": {},
+    "nearest": {"k": 10},
+    "count": {"angle": 80},
+    "pairs": {"top": 1000},
+    "histogram": {},
+    "quantile": {"q": 0.01},
+    "within_tolerance": {"angle": 1},
+    "mean_cosine": {},
+    "babel": {"k": 10},
+    "describe": {},
+    "interference": {},
+    "frame_potential": {},
+}
 
-    vectors = np.random.default_rng(0).standard_normal((n, d), dtype=np.float32)
-    coherence(vectors[:256])
+
+def extra_memory(name: str, vectors: np.ndarray) -> int:
+    """Bytes beyond the input and the imported libraries that one call holds, its result too."""
+    import superpos_fast
+
+    call = functools.partial(getattr(superpos_fast, name), **CALLS[name])
+    call(vectors[:256])
     restart_peak_memory()
     before = peak_memory()
-    value = coherence(vectors, progress=sys.stderr.isatty())
-    return peak_memory() - before, value
+    call(vectors, progress=sys.stderr.isatty())
+    return peak_memory() - before
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -60,6 +77,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--n", type=int, default=200_000)
     parser.add_argument("--d", type=int, default=256)
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--calls", nargs="*", choices=CALLS, default=["coherence"])
+    parser.add_argument("--all", dest="calls", action="store_const", const=list(CALLS))
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         cold = seconds(FIRST_CALL, 1, "cold", NUMBA_CACHE_DIR=folder)
@@ -69,9 +88,11 @@ def main(argv: list[str] | None = None) -> None:
     )
     print(f"first call, nothing compiled    {cold:7.2f} s   (bar 6)")
     print(f"first call, all in the cache    {warm:7.2f} s   (bar 1)")
-    extra, value = extra_memory(args.n, args.d)
-    what = f"memory at {args.n} x {args.d}"
-    print(f"{what:31} {extra / 2**20:7.0f} MiB (bar 256; answer {value!r})")
+    vectors = np.random.default_rng(0).standard_normal((args.n, args.d), dtype=np.float32)
+    for name in args.calls:
+        extra = extra_memory(name, vectors) / 2**20
+        what = f"memory, {name}, {args.n} x {args.d}"
+        print(f"{what:45} {extra:7.0f} MiB (bar 256, and the result)", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, SupportsIndex, Unpack
 
 import numpy as np
@@ -351,9 +350,5 @@ def _unit_rows(problem: Problem, rows: range) -> Any:
 
 
 def _facts(problem: Problem) -> Run:
-    return Run(
-        seconds=time.perf_counter() - problem.begin,
-        startup=problem.startup,
-        threads=problem.plan.threads,
-        backend=problem.backend,
-    )
+    """Return facts about a run that is about vectors, not about pairs."""
+    return replace(problem.facts(), pairs=0)

@@ -30,10 +30,10 @@ class Problem:
     progress: Progress
     backend: str
     begin: float
-    startup: float
     memory: int
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _decided: list[int] = field(default_factory=lambda: [0, 0])
+    _startup: list[float] = field(default_factory=list)
 
     @property
     def depth(self) -> int:
@@ -53,11 +53,18 @@ class Problem:
             self._decided[0] += survivors
             self._decided[1] += open_pairs
 
+    @contextlib.contextmanager
+    def starting(self) -> Iterator[None]:
+        """Note how long kernels take to compile or to load."""
+        begin = time.perf_counter()
+        yield
+        self._startup.append(time.perf_counter() - begin)
+
     def facts(self) -> Run:
         """Return the record of the run so far."""
         return Run(
             seconds=time.perf_counter() - self.begin,
-            startup=self.startup,
+            startup=sum(self._startup),
             threads=self.plan.threads,
             backend=self.backend,
             pairs=self.pairs,
@@ -113,8 +120,8 @@ def posed(
                 allowed.progress,
                 backend.name,
                 begin,
-                startup,
                 memory,
+                _startup=[startup],
             )
 
 

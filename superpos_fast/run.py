@@ -17,7 +17,7 @@ from .problem import Problem
 from .progress import reporting
 from .reductions import Reduction
 from .screening import float32_bound
-from .vectors import Vectors
+from .vectors import Vectors, working_type
 
 
 def reduce_pairs(problem: Problem, *reductions: Reduction, precision: str = "float32") -> None:
@@ -68,6 +68,9 @@ class _Walk:
         """Walk all tiles through the float32 screen, group by group."""
         kernels = cast("ScreeningKernels", self.kernels)
         self.bound = float32_bound(self.problem.depth, kernels.chain(self.problem.depth))
+        with self.problem.starting():
+            dtypes = tuple(working_type(s.array.dtype) for s in (self.rows, self.columns))
+            kernels.rehearse(_Thread(self).folds, dtypes)
         packer = _Packer(self, kernels)
         for group in self.plan.passes():
             self._each_tile(group, _Screen(self, kernels, *packer.pack(group)))

@@ -64,6 +64,28 @@ def prepare(dtype: Any) -> None:
     packed.fill(block, exponents, 0)
 
 
+def rehearse(folds: list[Any], dtypes: tuple[Any, ...]) -> None:
+    """Compile, or load, what a walk with these folds runs, if this process has not yet.
+
+    `dtypes` are those of the two sides' blocks.
+    """
+    _rehearsed(tuple(type(fold) for fold in folds), dtypes)
+
+
+@cache
+def _rehearsed(kinds: tuple[type[Any], ...], dtypes: tuple[Any, ...]) -> None:
+    blocks = [np.ones((2, 1), dtype) for dtype in dtypes]
+    exponents, squares, _ = survey(blocks[0])
+    packed = Packed(aligned(UNIT * packed_depth(1)[0], np.float32), squares, 0, 1)
+    packed.fill(blocks[0], exponents, 0)
+    screen(Workspace(), packed, packed, (0, 2, 0, 2), 0, [kind.rehearsing() for kind in kinds])
+    pair = np.array([0, 1])
+    left, right = ((block, exponents, squares) for block in blocks)
+    cosines = listed_cosines(left, pair[:1], right, pair[1:])
+    if BestFold in kinds:
+        keep_best(pair[:1], pair[1:], cosines, True, np.zeros((1, 1)), np.full((1, 1), -1))
+
+
 def survey(block: Any) -> tuple[Any, Any, int]:
     """Return exponents and squares of a block's rows and its first row that is not finite, or -1.
 

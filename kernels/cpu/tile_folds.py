@@ -70,6 +70,13 @@ class BestFold(_TileFold):
         self._exact_gates = np.empty(piece), np.empty(piece)
         self._reaching = np.empty(max(piece, CACHE_COLUMNS), np.int32)
 
+    @classmethod
+    def rehearsing(cls) -> BestFold:
+        """Return a fold that is aimed at nothing."""
+        fold = cls(2, 2, 1, 1, per="all", k=1, magnitude=True)
+        fold.aim(np.full(2, np.inf), np.full(2, np.inf), 0.0)
+        return fold
+
     def aim(self, row_gates: Any, column_gates: Any, slack: float) -> None:
         """Set what float32 values must reach to matter: float64 a row and a column."""
         for gates, wanted in zip(self.gates[:2], (row_gates, column_gates), strict=True):
@@ -135,6 +142,15 @@ class RanksFold(_TileFold):
         shades, unclear = np.empty(width, np.uint16), np.empty(width, np.int32)
         self._screening, self._exact = record(bound), record(0.0)
 
+    @classmethod
+    def rehearsing(cls) -> RanksFold:
+        """Return a fold that is aimed at nothing."""
+        fold = cls(
+            2, 2, 1, 1, thresholds=np.ones(1), bound=1e-6, listed=np.zeros(2, bool), magnitude=True
+        )
+        fold.aim()
+        return fold
+
     def aim(self) -> None:
         """Begin a tile of float32 values."""
         for gates in self.gates[:2]:
@@ -162,6 +178,13 @@ class TotalFold(_TileFold):
     def __init__(self, rows: int, columns: int, piece: int) -> None:
         super().__init__(rows, columns, 0, True)
         self.record = folds.Total(np.empty(max(piece, CACHE_COLUMNS)))
+
+    @classmethod
+    def rehearsing(cls) -> TotalFold:
+        """Return a fold that is aimed at nothing."""
+        fold = cls(2, 2, 1)
+        fold.aim()
+        return fold
 
     def aim(self) -> None:
         """Begin a tile."""
