@@ -110,7 +110,8 @@ def keep_best(
 ) -> None:
     """Let each pair into its group's list, in place: k best cosines and keys (-1: empty).
 
-    The order is higher strength first, then the lower key; the worst stands first.
+    The order is higher strength first, then the lower key; the worst stands first, so that what was
+    sorted here is a heap elsewhere.
     """
     for group in np.unique(groups):
         new = groups == group
@@ -118,6 +119,7 @@ def keep_best(
         values = np.concatenate([best[group][old], cosines[new]])
         names = np.concatenate([best_keys[group][old], keys[new]])
         order = np.lexsort((-names, strength(values, magnitude)))[-best.shape[1] :]
+        best_keys[group] = -1
         best[group][-len(order) :] = values[order]
         best_keys[group][-len(order) :] = names[order]
 

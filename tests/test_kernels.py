@@ -17,7 +17,6 @@ pytestmark = pytest.mark.skipif(bool(numba_disabled), reason="compares compiled 
 
 if not numba_disabled:
     from superpos_fast.kernels.cpu import entry, micro_f32
-    from superpos_fast.kernels.cpu.folds import drop
 
 
 def same(left, right):
@@ -77,9 +76,10 @@ def screened(left, right, *, shift, gate, slack, survivors=20_000, signed=True):
     entry.screen(entry.Workspace(), *sides, tile, shift, [fold])
     if fold.open:
         return None, None
-    dots = fold.listing.values
-    drop(fold.record)
-    return fold.take(), dots
+    dots = fold.listing.values[: int(fold.listing.found[0])]
+    found = fold.take()
+    assert slack < 9 or len(found[0]) == len(dots)
+    return found, dots
 
 
 @given(
@@ -210,3 +210,33 @@ def test_the_best_instruction_set_is_chosen():
     assert choose_registers(["avx2", "fma", "avx512f"]).name == "avx512"
     assert choose_registers(["neon"]).name == "neon"
     assert micro_f32.UNIT % micro_f32.COLUMNS == 0
+
+
+@given(
+    st.integers(1, 12),
+    st.lists(st.integers(0, 90), min_size=1, max_size=12),
+    st.booleans(),
+    st.integers(0, 10**6),
+)
+def test_lists_are_the_same_whoever_keeps_them(k, batches, magnitude, seed):
+    """Handfuls are ranked in NumPy and more of them compiled, into one list, in any turn."""
+    rng = np.random.default_rng(seed)
+    ours = np.zeros((3, k)), np.full((3, k), -1)
+    everything = []
+    for size in batches:
+        pairs = (
+            rng.integers(0, 3, size),
+            rng.integers(0, 10**6, size),
+            rng.integers(-4, 5, size) / 4,
+        )
+        entry.keep_best(*pairs, magnitude, *ours)
+        everything += zip(*(part.tolist() for part in pairs), strict=True)
+    for group in range(3):
+        wanted = sorted(
+            (-(abs(cosine) if magnitude else cosine), key, cosine)
+            for place, key, cosine in everything
+            if place == group
+        )[:k]
+        kept = ours[1][group] >= 0
+        found = sorted(zip(ours[1][group][kept], ours[0][group][kept], strict=True))
+        assert found == sorted((key, cosine) for _, key, cosine in wanted)

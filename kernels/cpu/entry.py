@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import reference
 from . import decisions, folds, lists, micro_f32, micro_f64, panels, rows, screens
 from .tile_folds import BestFold as BestFold
 from .tile_folds import RanksFold as RanksFold
@@ -28,6 +29,10 @@ SCRATCH_BYTES = 4 * TILE_ROWS * TILE_COLUMNS + 8 * decisions.SCRATCH_SIZE
 # Longest depth chunk.  384 was level within 2 % in alternating calls at d = 768 and 4096, and would
 # double the error bound of the screen.
 CHUNK = 192
+
+# So few pairs are ranked in NumPy: all that `coherence` has, most of the time, so that its first
+# call need not compile a kernel, half a second, for them.
+_HANDFUL = 32
 
 # Column index shift that makes every pair a pair: the two sides are different sets.
 ACROSS = 1 << 40
@@ -74,16 +79,14 @@ def rehearse(folds: list[Any], dtypes: tuple[Any, ...]) -> None:
 
 @cache
 def _rehearsed(kinds: tuple[type[Any], ...], dtypes: tuple[Any, ...]) -> None:
-    blocks = [np.ones((2, 1), dtype) for dtype in dtypes]
+    blocks = [np.ones((2, 8), dtype) for dtype in dtypes]
     exponents, squares, _ = survey(blocks[0])
-    packed = Packed(aligned(UNIT * packed_depth(1)[0], np.float32), squares, 0, 1)
+    packed = Packed(aligned(UNIT * packed_depth(8)[0], np.float32), squares, 0, 8)
     packed.fill(blocks[0], exponents, 0)
     screen(Workspace(), packed, packed, (0, 2, 0, 2), 0, [kind.rehearsing() for kind in kinds])
     pair = np.array([0, 1])
     left, right = ((block, exponents, squares) for block in blocks)
-    cosines = listed_cosines(left, pair[:1], right, pair[1:])
-    if BestFold in kinds:
-        keep_best(pair[:1], pair[1:], cosines, True, np.zeros((1, 1)), np.full((1, 1), -1))
+    listed_cosines(left, pair[:1], right, pair[1:])
 
 
 def survey(block: Any) -> tuple[Any, Any, int]:
@@ -96,7 +99,18 @@ def survey(block: Any) -> tuple[Any, Any, int]:
     integer = np.int32 if block.dtype == np.float32 else np.int64
     infinity = int(np.array(np.inf, block.dtype).view(integer))
     block = _frozen(block)
-    bad = rows.survey(block, block.view(integer), infinity, exponents, squares)
+    cell = np.empty(1, integer)
+    bad = rows.survey(
+        block,
+        block.view(integer),
+        infinity,
+        exponents,
+        squares,
+        np.zeros(ceil(block.shape[1] / 8) * 8),
+        np.zeros(8),
+        cell,
+        cell.view(block.dtype),
+    )
     return exponents, squares, bad
 
 
@@ -120,9 +134,13 @@ def listed_cosines(left: Any, i: Any, right: Any, j: Any) -> Any:
     A side is (block, exponents, squares), the block as `survey` takes it.
     """
     out = np.empty(len(i), np.float64)
-    narrow = left[0].dtype == right[0].dtype == np.float32
-    decide = rows.decide_narrow if narrow else rows.decide_listed
-    decide((_frozen(left[0]), *left[1:]), i, (_frozen(right[0]), *right[1:]), j, out)
+    depth = left[0].shape[1]
+    if left[0].dtype == right[0].dtype == np.float32 and depth >= 8:
+        left, right = ((_frozen(side[0]).reshape(-1), *side[1:]) for side in (left, right))
+        rows.decide_narrow(left, i, right, j, depth, np.zeros(8), np.zeros(8), out)
+    else:
+        left, right = ((_frozen(side[0]), *side[1:]) for side in (left, right))
+        rows.decide_listed(left, i, right, j, out)
     return out
 
 
@@ -130,6 +148,9 @@ def keep_best(
     groups: Any, keys: Any, cosines: Any, magnitude: bool, best: Any, best_keys: Any
 ) -> None:
     """Let each pair into its group's list, in place: k best cosines and keys (-1: empty)."""
+    if len(cosines) <= _HANDFUL:
+        reference.keep_best(groups, keys, cosines, magnitude, best, best_keys)
+        return
     lists.keep_best(groups, keys, cosines, -1.0 if magnitude else 1.0, best, best_keys)
 
 
@@ -201,6 +222,7 @@ class Packed:
             start,
             self.depth,
             self.chunk,
+            np.empty((PANEL, self.chunk), np.float32),
         )
 
 

@@ -92,9 +92,11 @@ def strength(value, sign):
     return other if other > value else value
 
 
-@njit(inline="always")
+@njit
 def push(heap, value):
-    """Let a value into a heap, smallest first, in place of the smallest."""
+    """Let a value into a heap, smallest first, if it is larger than that; return the smallest."""
+    if value <= heap[0]:
+        return heap[0]
     size, place = heap.size, 0
     while True:
         child = 2 * place + 1
@@ -105,21 +107,7 @@ def push(heap, value):
         heap[place] = heap[child]
         place = child
     heap[place] = value
-
-
-@njit
-def drop(fold):
-    """Drop the listed pairs that the gates have passed by; return how many stay, in order."""
-    listing, kept = fold.listing, 0
-    if listing.found[0] < 0:
-        return -1
-    for s in range(listing.found[0]):
-        i, j, value = listing.rows[s], listing.columns[s], listing.values[s]
-        if value >= fold.row_gates[i] or value >= fold.column_gates[j]:
-            listing.rows[kept], listing.columns[kept], listing.values[kept] = i, j, value
-            kept += 1
-    listing.found[0] = kept
-    return kept
+    return heap[0]
 
 
 @njit(inline="always")
@@ -131,28 +119,17 @@ def note(listing, found, i, j, value):
     listing.found[0] = found + 1
 
 
-@njit(inline="always")
-def raise_row_gate(fold, i, value):
-    """Raise the gate of a row whose gate a value reaches, or that of all rows."""
-    alone = fold.row_heaps.shape[0] == 1
-    heap = fold.row_heaps[0 if alone else i]
-    if value > heap[0]:
-        push(heap, value)
-        gate = heap[0] - fold.slack
-        if gate > fold.row_gates[i]:
-            if alone:
-                fold.row_gates[:] = gate
-            else:
-                fold.row_gates[i] = gate
-
-
-@njit(inline="always")
-def raise_column_gate(fold, j, value):
-    """Raise the gate of a column whose gate a value reaches."""
-    heap = fold.column_heaps[j]
-    if value > heap[0]:
-        push(heap, value)
-        fold.column_gates[j] = max(fold.column_gates[j], heap[0] - fold.slack)
+@njit
+def drop(listing, row_gates, column_gates):
+    """Drop the listed pairs that the gates have passed by; return how many stay, in order."""
+    kept = 0
+    for s in range(listing.found[0]):
+        i, j, value = listing.rows[s], listing.columns[s], listing.values[s]
+        if value >= row_gates[i] or value >= column_gates[j]:
+            note(listing, kept, i, j, value)
+            kept += 1
+    listing.found[0] = kept
+    return kept
 
 
 @njit
@@ -161,24 +138,33 @@ def see(fold, line, sign, found, i, j):
 
     Returns whether there was room.
     """
-    listing = fold.listing
+    row_gates, column_gates, listing = fold.row_gates, fold.column_gates, fold.listing
+    alone = fold.row_heaps.shape[0] == 1
+    heap = fold.row_heaps[0 if alone else i]
     for s in range(found):
         c = fold.reaching[s]
         value = strength(line[c], sign)
-        for_row, for_column = value >= fold.row_gates[i], value >= fold.column_gates[j + c]
+        for_row, for_column = value >= row_gates[i], value >= column_gates[j + c]
         if not (for_row or for_column):
             continue
         place = listing.found[0]
         if place == listing.rows.size:
-            place = drop(fold)
+            place = drop(listing, row_gates, column_gates)
             if place > listing.rows.size // 2:
                 listing.found[0] = -1
                 return False
         note(listing, place, i, j + c, value)
         if for_row:
-            raise_row_gate(fold, i, value)
+            gate = push(heap, value) - fold.slack
+            if gate > row_gates[i]:
+                if alone:
+                    row_gates[:] = gate
+                else:
+                    row_gates[i] = gate
         if for_column:
-            raise_column_gate(fold, j + c, value)
+            gate = push(fold.column_heaps[j + c], value) - fold.slack
+            if gate > column_gates[j + c]:
+                column_gates[j + c] = gate
     return True
 
 
@@ -196,20 +182,20 @@ def fold_all(folds, values, at, stride, rows, columns, i, j):
 
 
 @njit
-def find(fold, values, at, columns, sign, gate, j):
-    """Note which of a line's values reach their gates; return how many."""
+def find(values, at, columns, sign, gate, gates, j, reaching):
+    """Note which of a line's values reach the row's gate or their columns'; return how many."""
     width, found, c = (WIDE if values.itemsize == 4 else WIDER), 0, 0
     while c + width <= columns:
-        bits = reach(values, at + c, gate, fold.column_gates, j + c, sign)
+        bits = reach(values, at + c, gate, gates, j + c, sign)
         while bits:
-            fold.reaching[found] = c + first_bit(bits)
+            reaching[found] = c + first_bit(bits)
             found += 1
             bits &= bits - np.uint64(1)
         c += width
     while c < columns:
         value = strength(values[at + c], sign)
-        if value >= gate or value >= fold.column_gates[j + c]:
-            fold.reaching[found] = c
+        if value >= gate or value >= gates[j + c]:
+            reaching[found] = c
             found += 1
         c += 1
     return found
@@ -220,8 +206,8 @@ def _best(fold, values, at, stride, rows, columns, i, j):
         return 0
     sign = values.dtype.type(fold.sign)
     for r in range(rows):
-        start = at + r * stride
-        found = find(fold, values, start, columns, sign, fold.row_gates[i + r], j)
+        start, gate = at + r * stride, fold.row_gates[i + r]
+        found = find(values, start, columns, sign, gate, fold.column_gates, j, fold.reaching)
         if found and not see(fold, values[start : start + columns], sign, found, i + r, j):
             return 0
     return 1
@@ -363,30 +349,6 @@ def _total(fold, values, at, stride, rows, columns, i, j):
     return 1
 
 
-def settle(fold):
-    """Finish a fold of float32 values."""
-    raise NotImplementedError
-
-
-def settle_all(folds):
-    """Finish each of a tuple of folds."""
-    raise NotImplementedError
-
-
-@overload(settle)
-def _choose_end(fold):
-    if fold.instance_class is Best:
-        return lambda fold: drop(fold)
-    return lambda fold: 0
-
-
-@overload(settle_all)
-def _choose_all_ends(folds):
-    if len(folds) == 0:
-        return lambda folds: 0
-    return lambda folds: settle(folds[0]) + settle_all(folds[1:])
-
-
 @overload(fold_block)
 def _choose(fold, values, at, stride, rows, columns, i, j):
     return {Best: _best, Ranks: _ranks, Total: _total}[fold.instance_class]
@@ -394,8 +356,10 @@ def _choose(fold, values, at, stride, rows, columns, i, j):
 
 @overload(fold_all)
 def _choose_all(folds, values, at, stride, rows, columns, i, j):
-    if len(folds) == 0:
-        return lambda folds, values, at, stride, rows, columns, i, j: 0
+    if len(folds) == 1:
+        return lambda folds, values, at, stride, rows, columns, i, j: fold_block(
+            folds[0], values, at, stride, rows, columns, i, j
+        )
 
     def each(folds, values, at, stride, rows, columns, i, j):
         first = fold_block(folds[0], values, at, stride, rows, columns, i, j)

@@ -32,15 +32,15 @@ def unit_entries(entries, factors, inverse, out):
 
 
 @compiled
-def pack_units(block, exponents, squares, panels, padded, first, depth, chunk):
+def pack_units(block, exponents, squares, panels, padded, first, depth, chunk, units):
     """Pack rows as float32 unit vectors, as rows first, first + 1, ... of `padded` rows.
 
-    `first` and the block's length are whole panels, unless the block is the last.  Rows are turned
+    `first` and the block's length are whole panels, unless the block is the last.  `units` is
+    scratch, LANES x chunk float32.  Rows are turned
     into unit vectors one by one, where they lie together, and interleaved after: written straight
     to their lanes they took twice as long.
     """
     rows, width = block.shape
-    units = np.empty((LANES, chunk), np.float32)
     for low in range(0, rows, LANES):
         for start in range(0, depth, chunk):
             length = min(chunk, depth - start)

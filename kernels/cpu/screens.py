@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from .compiling import compiled
-from .folds import fold_all, settle_all
+from .folds import fold_all
 from .micro_f32 import COLUMNS, LANES, ROWS, UNIT, multiply_block
 
 # A cache block of partial sums: 192 x 240 float32 = 180 KiB, which with its panels stays in a
@@ -85,24 +85,23 @@ def whole(left, right, row, column, shift):
 
 
 @njit
-def blank(left, right, row, column, shift, scratch, at):
-    """Make NaN of what is no pair in a register block: padding, rows left out, and i >= j."""
+def blank(left, right, row, column, shift, stored, scratch, at):
+    """Make NaN of what is no pair in a register block: padding, rows left out, and i >= j.
+
+    And of all of a block that was not stored.
+    """
     for r in range(ROWS):
+        if not stored:
+            line = scratch[at + r * CACHE_COLUMNS : at + r * CACHE_COLUMNS + COLUMNS]
+            for c in range(COLUMNS):
+                line[c] = np.nan
+            continue
         i = row + r
         lacking = i >= left.squares.size or left.squares[i] == 0.0
         for c in range(COLUMNS):
             j = column + c
             if lacking or i >= j + shift or j >= right.squares.size or right.squares[j] == 0.0:
                 scratch[at + r * CACHE_COLUMNS + c] = np.nan
-
-
-@njit
-def blank_all(scratch, at):
-    """Make NaN of a register block that was not stored."""
-    for r in range(ROWS):
-        line = scratch[at + r * CACHE_COLUMNS : at + r * CACHE_COLUMNS + COLUMNS]
-        for c in range(COLUMNS):
-            line[c] = np.nan
 
 
 @compiled
@@ -136,11 +135,10 @@ def screen_tile(left, right, tile, depth, chunk, shift, gates, folds, scratch):
             if last and stored:
                 for c in range(first, column_end, COLUMNS):
                     for r in range(strip, strip_end, ROWS):
-                        at = (r - row) * CACHE_COLUMNS + c - column
-                        if stored & np.uint64(1) == 0:
-                            blank_all(scratch, at)
-                        elif not whole(left, right, r, c, shift):
-                            blank(left, right, r, c, shift, scratch, at)
+                        here = stored & np.uint64(1) != 0
+                        if not (here and whole(left, right, r, c, shift)):
+                            at = (r - row) * CACHE_COLUMNS + c - column
+                            blank(left, right, r, c, shift, here, scratch, at)
                         stored >>= np.uint64(1)
                 at = (strip - row) * CACHE_COLUMNS + first - column
                 if not fold_all(
@@ -148,4 +146,3 @@ def screen_tile(left, right, tile, depth, chunk, shift, gates, folds, scratch):
                     strip - tile.row, first - tile.column,
                 ):  # fmt: skip
                     return
-    settle_all(folds)

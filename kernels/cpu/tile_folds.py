@@ -91,6 +91,14 @@ class BestFold(_TileFold):
         columns[: len(column_gates)] = column_gates
         self._begin((rows, columns), self._exact_heaps, 0.0)
 
+    def take(self) -> tuple[Any, Any]:
+        """Return the listed pairs' rows and columns, of those that still reach a gate."""
+        values = self.listing.values[: int(self.listing.found[0])]
+        rows, columns = super().take()
+        record = self.record
+        stay = (values >= record.row_gates[rows]) | (values >= record.column_gates[columns])
+        return rows[stay], columns[stay]
+
     def _begin(self, gates: tuple[Any, Any], heaps: tuple[Any, Any], slack: float) -> None:
         for side in heaps:
             side.fill(-np.inf)
