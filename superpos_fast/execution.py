@@ -14,6 +14,7 @@ Progress = bool | Callable[[int, int], object]
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY_UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+_SCREENS = ("auto", "deterministic", "off")
 _LEAST_DEFAULT_MEMORY = 256 * 2**20
 _DEFAULT_MEMORY_PER_ROW = 64
 
@@ -33,12 +34,20 @@ class Execution(TypedDict, total=False):
         True shows a progress bar; a function is called with (pairs done, pairs in all).
     backend : str
         "auto", "cpu" or "reference" (plain NumPy: slow, the same answers).
+    screen : str
+        What pairs may be ruled out by, before float32: "auto" takes codes of 8 bits and fewer,
+        rounded at random, where that is likely to pay, and then errs with a probability below 1e-12
+        a call; "deterministic" takes codes with bounds that hold for certain; "off" takes none.
+    screen_seed : int
+        Of that random rounding, at least 0; no part of the answer.
     """
 
     threads: int | None
     memory: int | str | None
     progress: Progress
     backend: str
+    screen: str
+    screen_seed: int
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,8 @@ class Resources:
     memory: int | None
     progress: Progress
     backend: str
+    screen: str
+    screen_seed: int
 
     def memory_for(self, rows: int) -> int:
         """Return the cap in bytes for a computation on `rows` rows."""
@@ -77,8 +88,22 @@ def resources(execution: Execution) -> Resources:
     progress = execution.get("progress", False)
     if not (isinstance(progress, bool) or callable(progress)):
         raise TypeError(f"progress: must be True, False or a function, got {progress!r}")
+    screen = execution.get("screen", "auto")
+    if screen not in _SCREENS:
+        known = ", ".join(map(repr, _SCREENS))
+        raise ValueError(f"screen: must be one of {known}, got {screen!r}")
+    seed = execution.get("screen_seed", 0)
+    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+        raise TypeError(f"screen_seed: must be a whole number, got {seed!r}")
+    if int(seed) < 0:
+        raise ValueError(f"screen_seed: must be at least 0, got {seed}")
     return Resources(
-        _threads(execution.get("threads")), _memory(execution.get("memory")), progress, backend
+        _threads(execution.get("threads")),
+        _memory(execution.get("memory")),
+        progress,
+        backend,
+        screen,
+        int(seed),
     )
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import isqrt
+from typing import cast
 
-from .backends import Kernels
+from .backends import Kernels, ScreeningKernels
 
 # Multiply-adds in a tile: 1e9 is 10 to 20 ms, long against the 50 us of Python a tile costs and
 # short enough for Ctrl-C and an even finish; small problems are cut into about 16 tiles a thread.
@@ -26,6 +27,11 @@ _MOST_SURVIVORS = 1 << 18
 _FEWEST = 256
 
 _LARGEST_PIECE = 576
+# Multiply-adds from which codes are tried: 10 to 20 ms of float32, next to which looking at a
+# sample of the rows is little.
+_CODED_WORK = 2 * 10**9
+# A row's facts, residual, terms and start, and while these are made.
+_CODE_BYTES = 100
 # Rows are read in blocks of 256 KiB to 4 MiB, so that a small input stays with one thread.
 _SMALLEST_READ = 2**18
 _LARGEST_READ = 2**22
@@ -50,12 +56,15 @@ class Demand:
         Bytes a row or column of a tile, for each thread.
     listed : int
         Pairs a row or column of a tile that a thread should have room to list.
+    selective : bool
+        Whether pairs below some value may be ruled out by codes.
     """
 
     state: int = 0
     thread: int = 0
     line: int = 8
     listed: int = 0
+    selective: bool = False
 
     def __add__(self, other: Demand) -> Demand:
         return Demand(
@@ -63,6 +72,7 @@ class Demand:
             self.thread + other.thread,
             self.line + other.line,
             self.listed + other.listed,
+            self.selective and other.selective,
         )
 
 
@@ -129,6 +139,8 @@ class Plan:
         Rows read, surveyed and packed at a time.
     threads : int
         Threads that share the work: as many as allowed, or as the memory has room for.
+    codes : bool
+        Whether there is room for codes of all packed rows, and work enough to try them.
     """
 
     rows: int
@@ -143,6 +155,7 @@ class Plan:
     listed: int
     read_rows: int
     threads: int
+    codes: bool = False
 
     @property
     def whole(self) -> Tile:
@@ -179,6 +192,7 @@ def make_plan(
     memory: int,
     kernels: Kernels,
     demand: Demand,
+    codes: bool = False,
 ) -> Plan:
     """Plan a triangle of `rows` vectors, or a rectangle of `rows` x `columns`.
 
@@ -191,14 +205,16 @@ def make_plan(
     columns = rows if columns is None else columns
     sides = [rows] if triangle else [rows, columns]
     units = sum(-(-count // kernels.UNIT) for count in sides)
-    needs = _Needs(sum(sides), units, depth, kernels, demand)
+    work = rows * columns * depth // (2 if triangle else 1)
+    codes = codes and demand.selective and work >= _CODED_WORK and _has_codes(kernels, depth)
+    needs = _Needs(sum(sides), units, depth, kernels, demand, codes)
     if memory < needs.smallest(1):
         raise ValueError(
             f"memory: must be at least {needs.smallest(1)} bytes for {rows} x {columns} pairs of "
             f"{depth} entries, got {memory}"
         )
     threads = min(threads, needs.threads(memory))
-    packed, work, survivors, lines = needs.share(memory, threads)
+    packed, room, survivors, lines = needs.share(memory, threads)
     group_rows, group_columns = _groups(
         rows, columns, triangle, packed // max(needs.packed_row, 1), kernels.UNIT
     )
@@ -218,12 +234,20 @@ def make_plan(
         group_columns=group_columns,
         tile_rows=tile_rows,
         tile_columns=tile_columns,
-        piece=min(needs.piece(work), survivors // kernels.DECIDE_UNIT * kernels.DECIDE_UNIT),
+        piece=min(needs.piece(room), survivors // kernels.DECIDE_UNIT * kernels.DECIDE_UNIT),
         survivors=survivors,
-        listed=needs.pairs(work),
-        read_rows=needs.read(work, -(-max(rows, columns) // (4 * threads))),
+        listed=needs.pairs(room),
+        read_rows=needs.read(room, -(-max(rows, columns) // (4 * threads))),
         threads=threads,
+        codes=codes,
     )
+
+
+def _has_codes(kernels: Kernels, depth: int) -> bool:
+    if not kernels.SCREENS:
+        return False
+    screening = cast("ScreeningKernels", kernels)
+    return screening.CODES and depth <= screening.MOST_CODES
 
 
 class _Needs:
@@ -233,13 +257,19 @@ class _Needs:
     or pack them, deciding listed pairs, or deciding a piece of an open tile.
     """
 
-    def __init__(self, rows: int, units: int, depth: int, kernels: Kernels, demand: Demand) -> None:
+    def __init__(
+        self, rows: int, units: int, depth: int, kernels: Kernels, demand: Demand, codes: bool
+    ) -> None:
         self._scaled = 8 * (-(-depth // 8) * 8)
         self._state = _STATE_BYTES * rows + demand.state
         self._scratch: int = kernels.SCRATCH_BYTES
         self._piece_unit: int = kernels.DECIDE_UNIT
         self._panel: int = kernels.PANEL
         self.packed_row: int = 4 * kernels.packed_depth(depth)[0]
+        if codes:
+            # As a row and as a column, of at most the vectors' depth.
+            words, _ = cast("ScreeningKernels", kernels).code_words(depth)
+            self.packed_row += 2 * (4 * words + _CODE_BYTES)
         self._all_packed: int = units * kernels.UNIT * self.packed_row
         self._packed = min(self._all_packed, 2 * kernels.UNIT * self.packed_row)
         self._pair = 4 * self._scaled

@@ -31,8 +31,10 @@ class Problem:
     backend: str
     begin: float
     memory: int
+    screen: str
+    seed: int
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _decided: list[int] = field(default_factory=lambda: [0, 0])
+    _facts: dict[str, Any] = field(default_factory=dict)
     _startup: list[float] = field(default_factory=list)
 
     @property
@@ -47,11 +49,16 @@ class Problem:
             return self.rows.kept * (self.rows.kept - 1) // 2
         return self.rows.kept * self.columns.kept
 
-    def tally(self, survivors: int = 0, open_pairs: int = 0) -> None:
-        """Note how many pairs were decided, one by one and tile by tile."""
+    def tally(self, **pairs: int) -> None:
+        """Add to the numbers of pairs in the record of the run, by their names there."""
         with self._lock:
-            self._decided[0] += survivors
-            self._decided[1] += open_pairs
+            for name, count in pairs.items():
+                self._facts[name] = self._facts.get(name, 0) + count
+
+    def coded(self, dimensions: int, failure: float) -> None:
+        """Note that codes of so many dimensions are screened."""
+        failure += self._facts.get("failure", 0.0)
+        self._facts.update(screen=self.screen, dimensions=dimensions, failure=failure)
 
     @contextlib.contextmanager
     def starting(self) -> Iterator[None]:
@@ -68,8 +75,7 @@ class Problem:
             threads=self.plan.threads,
             backend=self.backend,
             pairs=self.pairs,
-            survivors=self._decided[0],
-            open_pairs=self._decided[1],
+            **self._facts,
         )
 
 
@@ -108,6 +114,7 @@ def posed(
             memory,
             backend.kernels,
             demand(len(left), len(sides[-1])),
+            allowed.screen != "off",
         )
         with Crew(plan.threads) as crew:
             rows, columns = surveyed(left, right, names, zero, plan, backend.kernels, crew)
@@ -121,6 +128,8 @@ def posed(
                 backend.name,
                 begin,
                 memory,
+                allowed.screen,
+                allowed.screen_seed,
                 _startup=[startup],
             )
 

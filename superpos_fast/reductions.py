@@ -31,13 +31,37 @@ class Reduction(Protocol):
     A *fold* is one thread's buffers, made by the kernels.  It is aimed at a tile before the tile is
     walked (False: nothing there matters), and absorbed after.  Pairs it lists are decided, and come
     back with their cosines.
+
+    Attributes
+    ----------
+    selective : bool
+        Whether pairs below some value, of a row or of all, do not matter at all.
+    magnitude : bool
+        Whether |cos| is compared, not cos.
     """
+
+    @property
+    def selective(self) -> bool: ...
+    @property
+    def magnitude(self) -> bool: ...
+
+    def likely_gates(self, strengths: Any) -> Any:
+        """Return, for a sample's strengths (cosines or magnitudes), a gate for each row of them.
+
+        -inf in it where there is no pair; of selective reductions only.
+        """
 
     def fold(self, kernels: Kernels, plan: Plan, bound: float) -> Any:
         """Return a fold; float32 values are within `bound` of their cosines."""
 
     def aim(self, fold: Any, tile: Tile, bound: float | None) -> bool:
         """Aim a fold at a tile of float32 values, or (no bound) at a piece of decided cosines."""
+
+    def aim_above(self, fold: Any, tile: Tile, spread: float) -> bool:
+        """Aim a fold at a tile of values that cosines do not exceed, nor fall `spread` short of.
+
+        Of selective reductions only; the fold is not absorbed, as all that matters is listed.
+        """
 
     def absorb(self, fold: Any, tile: Tile) -> None:
         """Take what the fold has gathered of the tile, apart from listed pairs."""
@@ -64,6 +88,8 @@ class Ranking:
         Whether |cos| is compared, not cos.
     """
 
+    selective = True
+
     def __init__(
         self,
         rows: Vectors,
@@ -75,7 +101,7 @@ class Ranking:
         magnitude: bool,
     ) -> None:
         self._sides, self._triangle = (rows, columns), triangle
-        self._k, self._per, self._magnitude = k, per, magnitude
+        self._k, self._per, self.magnitude = k, per, magnitude
         self._lock = threading.Lock()
 
         def empty(groups: int) -> tuple[Any, Any]:
@@ -94,28 +120,44 @@ class Ranking:
             thread=_PIECE_BYTES * k,
             line=16 + 4 * k,
             listed=min(4 * k, _MOST_LISTED_PER_LINE),
+            selective=True,
         )
 
     def fold(self, kernels: Kernels, plan: Plan, bound: float) -> Any:
         return kernels.BestFold(
             plan.tile_rows, plan.tile_columns, plan.piece, plan.survivors,
-            per=self._per, k=self._k, magnitude=self._magnitude,
+            per=self._per, k=self._k, magnitude=self.magnitude,
         )  # fmt: skip
 
     def aim(self, fold: Any, tile: Tile, bound: float | None) -> bool:
-        with self._lock:
-            gates = self._gates(tile)
-        if all((gate > 1.0).all() for gate in gates):
+        gates = self._gates(tile)
+        if gates is None:
             return False
         if bound is None:
             fold.aim_exactly(*gates)
         else:
-            screens = (np.where(gate > 1.0, np.inf, float32_gate(gate, bound)) for gate in gates)
-            fold.aim(*screens, float32_slack(bound))
+            fold.aim(*(float32_gate(gate, bound) for gate in gates), float32_slack(bound))
         return True
 
-    def _gates(self, tile: Tile) -> tuple[Any, Any]:
-        """Return the cosines that matter to each row and each column; above 1 where none does."""
+    def aim_above(self, fold: Any, tile: Tile, spread: float) -> bool:
+        gates = self._gates(tile)
+        if gates is None:
+            return False
+        fold.aim(*gates, spread)
+        return True
+
+    def _gates(self, tile: Tile) -> list[Any] | None:
+        """Return the cosines that matter to each row and each column, infinite where none does.
+
+        None where none does to any.
+        """
+        with self._lock:
+            gates = self._gates_now(tile)
+        if all((gate > 1.0).all() for gate in gates):
+            return None
+        return [np.where(gate > 1.0, np.inf, gate) for gate in gates]
+
+    def _gates_now(self, tile: Tile) -> tuple[Any, Any]:
         rows, columns = slice(tile.row, tile.row_end), slice(tile.column, tile.column_end)
         nothing = np.full(tile.column_end - tile.column, np.inf)
         if self._per == "all":
@@ -130,13 +172,21 @@ class Ranking:
     def _gate(self, side: int, groups: slice, first: int, squares: Any = 1.0) -> Any:
         """Return what is better than the worst listed, of pairs with keys from `first` on."""
         best, keys = (part[groups, 0] for part in self.lists[side])
-        worst = np.where(keys < 0, -np.inf, np.abs(best) if self._magnitude else best)
+        worst = np.where(keys < 0, -np.inf, np.abs(best) if self.magnitude else best)
         passed = (keys >= 0) & (keys < first)
         gate = np.where(passed, np.nextafter(worst, np.inf), worst)
         return np.where(squares == 0.0, np.inf, gate)
 
     def _key(self, i: Any, j: Any) -> Any:
         return i * len(self._sides[1].squares) + j
+
+    def likely_gates(self, strengths: Any) -> Any:
+        flat = strengths.reshape(1, -1) if self._per == "all" else strengths
+        if self._k > flat.shape[1]:
+            return np.full(len(strengths), -np.inf)
+        place = flat.shape[1] - self._k
+        gates = np.partition(flat, place, axis=1)[:, place]
+        return np.broadcast_to(gates, len(strengths))
 
     def absorb(self, fold: Any, tile: Tile) -> None:
         """Do nothing: all that matters was listed."""
@@ -145,12 +195,12 @@ class Ranking:
         offers = [(np.zeros_like(i), self._key(i, j))] if self._per == "all" else [(i, j), (j, i)]
         with self._lock:
             for (groups, keys), (best, best_keys) in zip(offers, self.lists, strict=False):
-                kernels.keep_best(groups, keys, cosines, self._magnitude, best, best_keys)
+                kernels.keep_best(groups, keys, cosines, self.magnitude, best, best_keys)
 
     def ranked(self, side: int = 0) -> tuple[Any, Any]:
         """Return the lists, best first: cosines and keys; NaN and -1 where there are no more."""
         best, keys = self.lists[side]
-        strength = np.where(keys < 0, -np.inf, np.abs(best) if self._magnitude else best)
+        strength = np.where(keys < 0, -np.inf, np.abs(best) if self.magnitude else best)
         order = np.lexsort((keys, -strength), axis=1)
         best, keys = (np.take_along_axis(part, order, axis=1) for part in (best, keys))
         return np.where(keys < 0, np.nan, best), keys
@@ -188,7 +238,7 @@ class Counts:
         limit: int = 0,
         first_only: bool = False,
     ) -> None:
-        self._thresholds, self._magnitude = thresholds, magnitude
+        self._thresholds, self.magnitude = thresholds, magnitude
         self._listed = np.zeros(len(thresholds) + 1, bool)
         self._listed[list(listed)] = True
         self._limit, self._first_only = limit, first_only
@@ -197,15 +247,17 @@ class Counts:
         self._gathered: list[tuple[Any, Any, Any]] = []
 
     @staticmethod
-    def demand(thresholds: int) -> Demand:
+    def demand(thresholds: int, selective: bool = False) -> Demand:
         """Return what so many thresholds need of memory."""
-        return Demand(state=16 * thresholds, thread=2**17 + 40 * thresholds, line=8)
+        return Demand(
+            state=16 * thresholds, thread=2**17 + 40 * thresholds, line=8, selective=selective
+        )
 
     def fold(self, kernels: Kernels, plan: Plan, bound: float) -> Any:
         return kernels.RanksFold(
             plan.tile_rows, plan.tile_columns, plan.piece, plan.survivors,
             thresholds=self._thresholds, bound=bound, listed=self._listed,
-            magnitude=self._magnitude,
+            magnitude=self.magnitude,
         )  # fmt: skip
 
     def aim(self, fold: Any, tile: Tile, bound: float | None) -> bool:
@@ -217,12 +269,25 @@ class Counts:
             fold.aim()
         return True
 
+    @property
+    def selective(self) -> bool:
+        return bool(self._thresholds[0] > (0.0 if self.magnitude else -1.0))
+
+    def likely_gates(self, strengths: Any) -> Any:
+        return np.full(len(strengths), self._thresholds[0])
+
+    def aim_above(self, fold: Any, tile: Tile, spread: float) -> bool:
+        if self._first_only and self._gathered:
+            return False
+        fold.aim_above()
+        return True
+
     def absorb(self, fold: Any, tile: Tile) -> None:
         with self._lock:
             self._ranks += fold.counts
 
     def decided(self, i: Any, j: Any, cosines: Any, kernels: Kernels) -> None:
-        values = np.abs(cosines) if self._magnitude else cosines
+        values = np.abs(cosines) if self.magnitude else cosines
         ranks = np.searchsorted(self._thresholds, values, "right")
         wanted = self._listed[ranks]
         with self._lock:
@@ -245,6 +310,9 @@ class Counts:
 class Total:
     """The sum of |cos|, tile by tile, so that the order of tiles is nothing."""
 
+    selective = False
+    magnitude = True
+
     def __init__(self) -> None:
         self._parts: dict[tuple[int, int], float] = {}
 
@@ -265,6 +333,12 @@ class Total:
 
     def absorb(self, fold: Any, tile: Tile) -> None:
         self._parts[tile.row, tile.column] = fold.total
+
+    def aim_above(self, fold: Any, tile: Tile, spread: float) -> bool:
+        raise NotImplementedError("every pair matters to a sum")
+
+    def likely_gates(self, strengths: Any) -> Any:
+        raise NotImplementedError("every pair matters to a sum")
 
     def decided(self, i: Any, j: Any, cosines: Any, kernels: Kernels) -> None:
         """Do nothing: a sum lists no pairs."""

@@ -27,9 +27,17 @@ class Run:
     pairs : int
         Pairs that the answer is about.
     survivors : int
-        Pairs that the float32 screen left undecided one by one, decided in float64.
+        Pairs that the screens left undecided one by one, decided in float64.
     open_pairs : int
         Pairs decided in float64 tile by tile, because too many of a tile were undecided.
+    screen : str
+        What pairs were screened by before float32: "auto" or "deterministic" codes, or "off".
+    dimensions : int
+        Of the codes: the vectors', or fewer where these were projected first; 0 without codes.
+    coded_pairs : int
+        Pairs in tiles that codes settled, but for the survivors.
+    failure : float
+        Bound on the probability that random rounding made the answer wrong.
     """
 
     seconds: float = 0.0
@@ -39,6 +47,10 @@ class Run:
     pairs: int = 0
     survivors: int = 0
     open_pairs: int = 0
+    screen: str = "off"
+    dimensions: int = 0
+    coded_pairs: int = 0
+    failure: float = 0.0
 
 
 @dataclass(frozen=True)

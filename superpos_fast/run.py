@@ -9,14 +9,13 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-import numpy as np
-
 from .backends import ScreeningKernels
 from .plan import Tile
 from .problem import Problem
 from .progress import reporting
+from .projection import choose_coding
 from .reductions import Reduction
-from .screening import float32_bound
+from .screens import CodeScreen, Float32Screen, Screen
 from .vectors import Vectors, working_type
 
 
@@ -53,6 +52,7 @@ class _Walk:
         self.problem, self.plan, self.kernels = problem, problem.plan, problem.kernels
         self.rows, self.columns = problem.rows, problem.columns
         self.reductions = reductions
+        self._all = list(range(len(reductions)))
         self.bound = 0.0
         self._report = advance
         self._lock = threading.Lock()
@@ -61,19 +61,35 @@ class _Walk:
         """Walk all tiles straight to the decision."""
         self._each_tile(
             self.plan.whole,
-            lambda own, tile: self.decide_open(own, tile, list(range(len(self.reductions)))),
+            lambda own, tile: self.decide_open(own, tile, self._all),
         )
 
     def screened(self) -> None:
-        """Walk all tiles through the float32 screen, group by group."""
+        """Walk all tiles through the screens, group by group."""
         kernels = cast("ScreeningKernels", self.kernels)
-        self.bound = float32_bound(self.problem.depth, kernels.chain(self.problem.depth))
+        coding = choose_coding(self.problem, self.reductions)
+        last = Float32Screen(self.problem, self.reductions, self.decide_listed, coding is None)
+        self.bound = last.bound
         with self.problem.starting():
             dtypes = tuple(working_type(s.array.dtype) for s in (self.rows, self.columns))
-            kernels.rehearse(_Thread(self).folds, dtypes)
-        packer = _Packer(self, kernels)
+            kernels.rehearse(_Thread(self).folds, dtypes, coding is not None)
+        screens: list[Screen] = [last]
+        if coding is not None:
+            first = CodeScreen(self.problem, self.reductions[0], self.decide_listed, coding)
+            screens.insert(0, first)
+
+        def work(own: _Thread, tile: Tile) -> None:
+            which = self._all
+            for screen in screens:
+                which = screen(own, tile, which)
+                if not which:
+                    return
+            self.decide_open(own, tile, which)
+
         for group in self.plan.passes():
-            self._each_tile(group, _Screen(self, kernels, *packer.pack(group)))
+            for screen in screens:
+                screen.over(group)
+            self._each_tile(group, work)
 
     def _each_tile(self, group: Tile, work: Callable[[_Thread, Tile], None]) -> None:
         def visit(own: _Thread, tile: Tile) -> None:
@@ -136,84 +152,3 @@ class _Walk:
     def _scaled(self, vectors: Vectors, start: int, stop: int) -> Any:
         block, exponents = vectors.read(start, stop), vectors.exponents[start:stop]
         return self.kernels.scale(block, exponents, self.kernels.DECIDE_UNIT)
-
-
-class _Screen:
-    """Screens the tiles of one pair of packed groups, and hands on what it cannot decide."""
-
-    def __init__(self, walk: _Walk, kernels: ScreeningKernels, left: Any, right: Any) -> None:
-        self._walk, self._kernels, self._left, self._right = walk, kernels, left, right
-
-    def __call__(self, own: _Thread, tile: Tile) -> None:
-        walk, left, right = self._walk, self._left, self._right
-        aimed = [
-            r.aim(f, tile, walk.bound) for r, f in zip(walk.reductions, own.folds, strict=True)
-        ]
-        if not any(aimed):
-            return
-        self._kernels.screen(
-            own.workspace,
-            left,
-            right,
-            tile.relative_to(left.first, right.first),
-            right.first - left.first if walk.plan.triangle else None,
-            [fold for fold, wanted in zip(own.folds, aimed, strict=True) if wanted],
-        )
-        still_open = []
-        for n, wanted in enumerate(aimed):
-            if wanted and own.folds[n].open:
-                still_open.append(n)
-            elif wanted:
-                self._take(walk.reductions[n], own.folds[n], tile)
-        if still_open:
-            walk.decide_open(own, tile, still_open)
-
-    def _take(self, reduction: Reduction, fold: Any, tile: Tile) -> None:
-        i, j = fold.take()
-        reduction.absorb(fold, tile)
-        if len(i):
-            self._walk.decide_listed(reduction, i + tile.row, j + tile.column)
-
-
-class _Packer:
-    """Keeps a packed group of each side, and packs only what changes from pass to pass."""
-
-    def __init__(self, walk: _Walk, kernels: ScreeningKernels) -> None:
-        self._walk, self._kernels = walk, kernels
-        self._left: Any = None
-        self._right: Any = None
-        plan = walk.plan
-        self._left_room = self._room(min(plan.group_rows, plan.rows))
-        alone = plan.triangle and plan.group_rows >= plan.rows
-        self._right_room = None if alone else self._room(min(plan.group_columns, plan.columns))
-
-    def _room(self, rows: int) -> Any:
-        kernels = self._kernels
-        padded = -(-rows // kernels.UNIT) * kernels.UNIT
-        return kernels.aligned(
-            padded * kernels.packed_depth(self._walk.problem.depth)[0], np.float32
-        )
-
-    def pack(self, group: Tile) -> tuple[Any, Any]:
-        """Return the packed sides of a pair of groups."""
-        walk = self._walk
-        if self._left is None or self._left.first != group.row:
-            self._left = self._packed(self._left_room, walk.rows, group.row, group.row_end)
-        if walk.plan.triangle and group.row == group.column:
-            return self._left, self._left
-        if self._right is None or self._right.first != group.column:
-            self._right = self._packed(
-                self._right_room, walk.columns, group.column, group.column_end
-            )
-        return self._left, self._right
-
-    def _packed(self, room: Any, vectors: Vectors, first: int, end: int) -> Any:
-        problem, plan = self._walk.problem, self._walk.plan
-        packed = self._kernels.Packed(room, vectors.squares[first:end], first, problem.depth)
-
-        def fill(start: int) -> None:
-            stop = min(start + plan.read_rows, end)
-            packed.fill(vectors.read(start, stop), vectors.exponents[start:stop], start - first)
-
-        problem.crew.each(fill, range(first, end, plan.read_rows))
-        return packed

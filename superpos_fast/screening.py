@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 UNIT_ROUNDOFF_32 = 2.0**-24
@@ -51,6 +52,41 @@ def decision_bound(depth: int) -> float:
     roundings = (depth + 7) // 8 + 4
     gamma = roundings * UNIT_ROUNDOFF_64 / (1.0 - roundings * UNIT_ROUNDOFF_64)
     return 2.0 * gamma + 4.0 * UNIT_ROUNDOFF_64 + depth * 2.0**-1020
+
+
+def hoeffding_deviations(pairs: int, failure: float) -> float:
+    """Return the factor f for which no projection of any pair's rounding exceeds f steps.
+
+    Codes s q of a row x, rounded at random with step s, are off by e with mean 0 and entries within
+    an interval of s each, independently.  For a fixed v, P(|<e, v>| > f s |v|) <= 2 exp(-2 f^2)
+    (Hoeffding 1963, *Probability inequalities for sums of bounded random variables*, theorem 2).  A
+    pair needs two such events not to happen: <a, b> - <x, y> = <e, y> + <a, e'>, where a = x + e
+    and b = y + e' are coded from different draws, so that a is fixed for e'.
+    """
+    return math.sqrt(math.log(2.0 * 2.0 * pairs / failure) / 2.0)
+
+
+def code_slack(facts: Any, longest: float, deviations: float | None) -> Any:
+    """Bound, for each row, |<e, v>| for all v that are no longer than `longest`.
+
+    `facts` are the kernels' of a row's codes; without `deviations` codes are rounded to nearest,
+    and lengths of errors bound it for certain (Cauchy and Schwarz).
+    """
+    steps, errors = facts[0], facts[3]
+    return longest * (errors if deviations is None else deviations * steps)
+
+
+def code_constant(depth: int, dimensions: int) -> float:
+    """Bound what else sets the bound from codes apart from the deciding cosine.
+
+    The rounding of unit rows to float32, of entries times their factor to float32 and then to fixed
+    point (2^-23 of a step, of which an entry is 31 or more), each on either side; the entries that
+    are too short for codes; the bound's own six float32 operations; and twice `decision_bound`.
+    """
+    entries = 2.0 * (2.0 * UNIT_ROUNDOFF_32 + math.sqrt(dimensions) * 2.0**-23 / 31.0)
+    short = math.sqrt(dimensions) * 2.0**-59
+    operations = 8.0 * UNIT_ROUNDOFF_32
+    return (entries + short + 2.0 * operations + 2.0 * decision_bound(depth)) * (1.0 + 2.0**-10)
 
 
 def float32_gate(cosine: Any, bound: float) -> Any:

@@ -118,7 +118,7 @@ def count(
     check_keywords(execution)
     magnitude = not check_flag(signed, "signed")
     thresholds = threshold_cosines(cosine, angle, signed)
-    demand = Counts.demand(thresholds.size)
+    demand = Counts.demand(thresholds.size, selective=True)
     with posed(vectors, other, zero, execution, lambda n, m: demand) as problem:
         counts: NDArray[np.int64] = reaching(problem, thresholds, magnitude)
     return counts if counts.ndim else int(counts)
@@ -188,7 +188,7 @@ def pairs(
         check_count(limit, "limit", 0, _MOST_PAIRS)
     if top is None:
         threshold = one_threshold(cosine, angle, signed)
-        with posed(vectors, other, zero, execution, lambda n, m: Counts.demand(1)) as problem:
+        with posed(vectors, other, zero, execution, lambda n, m: Counts.demand(1, True)) as problem:
             found = _above(problem, threshold, magnitude, _limit(problem, limit))
             run = problem.facts()
     else:
@@ -212,7 +212,7 @@ def _limit(problem: Problem, limit: int | None) -> int:
 
 
 def _demand_of_top(top: int) -> Demand:
-    return Demand(thread=12 * top, listed=min(64, 1 + top // 200))
+    return Demand(thread=12 * top, listed=min(64, 1 + top // 200), selective=True)
 
 
 def _check_limit(there: int, limit: int) -> None:
@@ -293,7 +293,7 @@ def within_tolerance(
     """
     check_keywords(execution)
     tolerated = one_threshold(cosine, angle, False)
-    with posed(vectors, other, zero, execution, lambda n, m: Counts.demand(1)) as problem:
+    with posed(vectors, other, zero, execution, lambda n, m: Counts.demand(1, True)) as problem:
         if tolerated >= 1.0:
             return Tolerance(True, run=problem.facts())
         reduction = Counts(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import reference
-from . import decisions, folds, lists, micro_f32, micro_f64, panels, rows, screens
+from . import codes, decisions, folds, lists, micro_f32, micro_f64, micro_i8, panels, rows, screens
 from .tile_folds import BestFold as BestFold
 from .tile_folds import RanksFold as RanksFold
 from .tile_folds import TotalFold as TotalFold
@@ -69,24 +69,35 @@ def prepare(dtype: Any) -> None:
     packed.fill(block, exponents, 0)
 
 
-def rehearse(folds: list[Any], dtypes: tuple[Any, ...]) -> None:
+def rehearse(folds: list[Any], dtypes: tuple[Any, ...], coded: bool) -> None:
     """Compile, or load, what a walk with these folds runs, if this process has not yet.
 
-    `dtypes` are those of the two sides' blocks.
+    `dtypes` are those of the two sides' blocks; `coded` is whether codes are screened too.
     """
-    _rehearsed(tuple(type(fold) for fold in folds), dtypes)
+    _rehearsed(tuple(type(fold) for fold in folds), dtypes, coded)
 
 
 @cache
-def _rehearsed(kinds: tuple[type[Any], ...], dtypes: tuple[Any, ...]) -> None:
+def _rehearsed(kinds: tuple[type[Any], ...], dtypes: tuple[Any, ...], coded: bool) -> None:
     blocks = [np.ones((2, 8), dtype) for dtype in dtypes]
     exponents, squares, _ = survey(blocks[0])
     packed = Packed(aligned(UNIT * packed_depth(8)[0], np.float32), squares, 0, 8)
     packed.fill(blocks[0], exponents, 0)
     screen(Workspace(), packed, packed, (0, 2, 0, 2), 0, [kind.rehearsing() for kind in kinds])
+    if coded:
+        left, right = (
+            Codes(aligned(UNIT * code_words(8)[0], np.int32), squares, 0, 8, columns, None)
+            for columns in (False, True)
+        )
+        for block, side in zip(blocks, (left, right), strict=True):
+            side.fill(block, exponents, squares, 0)
+            side.bounded(np.zeros(2))
+            units(block, exponents, squares)
+        coded_fold = BestFold.rehearsing()
+        screen(Workspace(), left, right, (0, 2, 0, 2), 0, [coded_fold])
     pair = np.array([0, 1])
-    left, right = ((block, exponents, squares) for block in blocks)
-    listed_cosines(left, pair[:1], right, pair[1:])
+    listed = [(block, exponents, squares) for block in blocks]
+    listed_cosines(listed[0], pair[:1], listed[1], pair[1:])
 
 
 def survey(block: Any) -> tuple[Any, Any, int]:
@@ -226,6 +237,103 @@ class Packed:
         )
 
 
+# Whether there is an int8 screen, of vectors of so many entries: then no sum of products of codes
+# overflows.
+CODES = micro_i8.PRODUCT is not None
+MOST_CODES = 2**17
+if micro_i8.PRODUCT is not None:
+    CODE_LEVELS = micro_i8.PRODUCT.row_levels, micro_i8.PRODUCT.column_levels
+    CODE_COST = micro_i8.PRODUCT.cost
+
+
+class Codes:
+    """Consecutive rows of the data as codes in panels, in a buffer that is reused.
+
+    `words` has room for the rows, padded to `UNIT`, of the depth padded by `code_words`.
+    `columns` is the side that they are for; `stream` chooses what rounding draws (see
+    `codes.pack_codes`), or with None is rounding to nearest.
+
+    Attributes
+    ----------
+    facts : ndarray, shape (4, padded)
+        A row's scale, sum of codes, length of codes and of what rounding has added.
+    residuals : ndarray
+        Length of what of a row is not coded; zeros, unless they are set.
+    """
+
+    def __init__(
+        self, words: Any, squares: Any, first: int, depth: int, columns: bool, stream: int | None
+    ) -> None:
+        assert micro_i8.PRODUCT is not None
+        self.depth, self.chunk = code_words(depth)
+        self.first, self.padded = first, ceil(len(squares) / UNIT) * UNIT
+        self.facts = np.zeros((4, self.padded))
+        self.residuals = np.zeros(len(squares))
+        self._squares, self._stream = squares, stream
+        product = micro_i8.PRODUCT
+        self._levels = product.column_levels if columns else product.row_levels
+        here, there = ("columns", "rows") if columns else ("rows", "columns")
+        self._offset = product.offset if product.unsigned == here else 0
+        self._against = product.offset if product.unsigned == there else 0
+        self._panels = words[: self.padded * self.depth]
+        for start in range(0, self.depth, self.chunk):
+            length = min(self.chunk, self.depth - start)
+            whole = len(squares) // PANEL * PANEL
+            base = start * self.padded
+            self._panels[base + whole * length : base + self.padded * length] = 0
+
+    def fill(self, block: Any, exponents: Any, squares: Any, start: int) -> None:
+        """Pack a block whose first row is row `start`, a multiple of `PANEL`, of these rows."""
+        width, depth = block.shape[1], self.depth * micro_i8.TOGETHER
+        units = np.zeros(width + 1, np.float32)
+        lines = np.empty((PANEL, depth), np.uint8)
+        codes.pack_codes(
+            _frozen(block),
+            exponents,
+            squares,
+            self._panels,
+            self.padded,
+            start,
+            self.depth,
+            self.chunk,
+            self._levels,
+            self._offset,
+            -1 if self._stream is None else self._stream + self.first + start,
+            self.facts,
+            units,
+            units.view(np.int32),
+            np.empty(width + 1, np.int32),
+            lines,
+            lines.view(np.int32),
+        )
+
+    def bounded(self, slacks: Any) -> None:
+        """Set each row's part of what a cosine may exceed the codes' by, rounded up to float32.
+
+        The product of a pair's residuals comes on top of it.
+        """
+        terms = np.zeros((3, self.padded), np.float32)
+        terms[0] = self.facts[0]
+        for term, values in ((terms[1], slacks), (terms[2], self.residuals)):
+            term[: len(values)] = np.nextafter(np.float32(values), np.float32(np.inf))
+        starts = (-self._against * self.facts[1]).astype(np.int32)
+        self.side = screens.CodeSide(
+            self._panels, self.padded, self._squares, not self._squares.all(), terms.ravel(), starts
+        )
+
+
+def code_words(depth: int) -> tuple[int, int]:
+    """Return how many words of codes rows are padded to, and the length of a chunk of them."""
+    return packed_depth(ceil(depth / micro_i8.TOGETHER))
+
+
+def units(block: Any, exponents: Any, squares: Any) -> Any:
+    """Return the rows of a block as float32 unit vectors; a row of zeros stays one."""
+    out = np.empty(block.shape, np.float32)
+    codes.write_units(_frozen(block), exponents, squares, out)
+    return out
+
+
 def chain(depth: int) -> int:
     """Return the longest chain of roundings behind a float32 dot product of packed rows."""
     padded, chunk = packed_depth(depth)
@@ -234,8 +342,8 @@ def chain(depth: int) -> int:
 
 def screen(
     workspace: Workspace,
-    left: Packed,
-    right: Packed,
+    left: Packed | Codes,
+    right: Packed | Codes,
     tile: tuple[int, int, int, int],
     shift: int | None,
     aimed: list[Any],

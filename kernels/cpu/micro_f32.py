@@ -47,14 +47,15 @@ UNROLL = 4
 _PLACES = [(row, v) for row in range(ROWS) for v in range(VECTORS)]
 
 
-def _multiply_add(builder: Any, left: Any, right: Any, total: Any) -> Any:
+def multiply_add(builder: Any, left: Any, right: Any, total: Any) -> Any:
+    """Emit left * right + total."""
     if REGISTERS.fused:
         return SINGLE.intrinsic(builder, "fma", [left, right, total])
     return builder.fadd(total, builder.fmul(left, right))
 
 
-def _accumulate(builder: Any, a: Any, a_at: Any, b: Any, b_at: Any, depth: Any) -> list[Any]:
-    """Emit prolog and main loop; return the block's sums in registers."""
+def panel_places(builder: Any, a_at: Any, b_at: Any, depth: Any) -> tuple[list[Any], list[Any]]:
+    """Emit where each row's lane and each vector of columns begins in its panel."""
     panel_size = builder.mul(depth, index(LANES))
 
     def row_at(row: int) -> Any:
@@ -63,6 +64,12 @@ def _accumulate(builder: Any, a: Any, a_at: Any, b: Any, b_at: Any, depth: Any) 
 
     rows = [row_at(row) for row in range(ROWS)]
     columns = [builder.add(b_at, builder.mul(panel_size, index(v))) for v in range(VECTORS)]
+    return rows, columns
+
+
+def _accumulate(builder: Any, a: Any, a_at: Any, b: Any, b_at: Any, depth: Any) -> list[Any]:
+    """Emit prolog and main loop; return the block's sums in registers."""
+    rows, columns = panel_places(builder, a_at, b_at, depth)
     with depth_loop(builder, depth, UNROLL, [SINGLE.zero()] * len(_PLACES)) as (k, sums):
         for turn in range(UNROLL):
             here = builder.mul(builder.add(k, index(turn)), index(LANES))
@@ -72,42 +79,50 @@ def _accumulate(builder: Any, a: Any, a_at: Any, b: Any, b_at: Any, depth: Any) 
                 spread = SINGLE.broadcast(builder, entry)
                 for v, column in enumerate(loaded):
                     place = row * VECTORS + v
-                    sums[place] = _multiply_add(builder, spread, column, sums[place])
+                    sums[place] = multiply_add(builder, spread, column, sums[place])
     return sums
 
 
-def _places(builder: Any, c_at: Any, c_stride: Any) -> list[Any]:
+def block_places(builder: Any, c_at: Any, c_stride: Any) -> list[Any]:
     """Return where each vector of the block lies in C."""
     rows = [builder.add(c_at, builder.mul(c_stride, index(row))) for row in range(ROWS)]
     return [builder.add(rows[row], index(v * LANES)) for row, v in _PLACES]
 
 
-def _resume(builder: Any, sums: list[Any], c: Any, places: list[Any], resume: Any) -> list[Any]:
+def resumed(
+    builder: Any, words: Vectors, sums: list[Any], c: Any, places: list[Any], resume: Any
+) -> list[Any]:
     """Emit: where `resume` is not 0, add the block's earlier sums from memory."""
     fresh = builder.block
     again, ready = builder.append_basic_block("resume"), builder.append_basic_block("ready")
     builder.cbranch(builder.icmp_signed("!=", resume, index(0)), again, ready)
     builder.position_at_end(again)
     added = [
-        builder.fadd(SINGLE.load(builder, c, at), value)
+        words.add(builder, words.load(builder, c, at), value)
         for at, value in zip(places, sums, strict=True)
     ]
     builder.branch(ready)
     builder.position_at_end(ready)
-    totals = [builder.phi(SINGLE.kind) for _ in sums]
+    totals = [builder.phi(words.kind) for _ in sums]
     for phi, value, more in zip(totals, sums, added, strict=True):
         phi.add_incoming(value, fresh)
         phi.add_incoming(more, again)
     return totals
 
 
-def _reaches(builder: Any, totals: list[Any], mask: Any, rows: Any, columns: Any) -> Any:
-    """Emit whether an entry of the block, `mask` applied to its bits, reaches one of its gates.
-
-    `rows` and `columns` are (data, place): a gate a row and a gate a column, and the lower of an
-    entry's two counts.
-    """
+def masked(builder: Any, totals: list[Any], mask: Any) -> list[Any]:
+    """Emit the values with `mask` applied to their bits."""
     spread = SINGLE.broadcast(builder, mask)
+    bits = [builder.and_(builder.bitcast(value, spread.type), spread) for value in totals]
+    return [builder.bitcast(value, SINGLE.kind) for value in bits]
+
+
+def reaches(builder: Any, values: list[Any], rows: Any, columns: Any) -> Any:
+    """Emit whether a value of the block reaches one of its gates.
+
+    `rows` and `columns` are (data, place): a gate a row and a gate a column, and the lower of a
+    value's two counts.
+    """
 
     def place(gates: Any, offset: int) -> Any:
         return builder.add(gates[1], index(offset))
@@ -117,9 +132,8 @@ def _reaches(builder: Any, totals: list[Any], mask: Any, rows: Any, columns: Any
     for row in range(ROWS):
         gate = SINGLE.broadcast(builder, builder.load(builder.gep(rows[0], [place(rows, row)])))
         for v, other in enumerate(beside):
-            bits = builder.and_(builder.bitcast(totals[row * VECTORS + v], spread.type), spread)
             least = SINGLE.minimum(builder, gate, other)
-            lanes = builder.fcmp_ordered(">=", builder.bitcast(bits, SINGLE.kind), least)
+            lanes = builder.fcmp_ordered(">=", values[row * VECTORS + v], least)
             reached = lanes if reached is None else builder.or_(reached, lanes)
     bits = builder.bitcast(reached, ir.IntType(LANES))
     return builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
@@ -130,24 +144,25 @@ def _emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         array_data(context, builder, signature, args, position) for position in (0, 2, 5, 11, 13)
     )
     _, a_at, _, b_at, depth, _, c_at, c_stride, resume, keep, mask = args[:11]
-    places = _places(builder, c_at, c_stride)
+    places = block_places(builder, c_at, c_stride)
     sums = _accumulate(builder, a, a_at, b, b_at, depth)
-    totals = _resume(builder, sums, c, places, resume)
+    totals = resumed(builder, SINGLE, sums, c, places, resume)
     compare, store, done = (
         builder.append_basic_block(name) for name in ("compare", "store", "done")
     )
     builder.cbranch(keep, store, compare)
     builder.position_at_end(compare)
-    reaches = _reaches(builder, totals, mask, (row_gates, args[12]), (column_gates, args[14]))
-    builder.cbranch(reaches, store, done)
+    values = masked(builder, totals, mask)
+    reached = reaches(builder, values, (row_gates, args[12]), (column_gates, args[14]))
+    builder.cbranch(reached, store, done)
     builder.position_at_end(store)
     for value, at in zip(totals, places, strict=True):
         SINGLE.store(builder, value, c, at)
     builder.branch(done)
     builder.position_at_end(done)
-    result = builder.phi(reaches.type)
-    result.add_incoming(ir.Constant(reaches.type, 1), store)
-    result.add_incoming(ir.Constant(reaches.type, 0), compare)
+    result = builder.phi(reached.type)
+    result.add_incoming(ir.Constant(reached.type, 1), store)
+    result.add_incoming(ir.Constant(reached.type, 0), compare)
     return result
 
 

@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
+from numba.extending import overload
 
 from .compiling import compiled
 from .folds import fold_all
 from .micro_f32 import COLUMNS, LANES, ROWS, UNIT, multiply_block
+from .micro_i8 import PRODUCT, bound_block
 
 # A cache block of partial sums: 192 x 240 float32 = 180 KiB, which with its panels stays in a
 # 512 KiB L2.  Eight other shapes from 48 x 240 to 192 x 240, with chunks of 192 to 384, were level
@@ -26,6 +28,17 @@ class Side(NamedTuple):
     padded: int  # rows in the panels, padding included
     squares: Any  # float64 a row, 0 where the row is left out; its size is the number of rows
     gaps: bool  # whether a row is left out
+
+
+class CodeSide(NamedTuple):
+    """The codes of the rows on one side of a tile, and what bounds their cosines' distance."""
+
+    panels: Any  # int32, four codes each
+    padded: int
+    squares: Any
+    gaps: bool
+    terms: Any  # float32, 3 x padded: scales, slacks, residual lengths
+    starts: Any  # int32 a row: what its products with the other side's offset add up to
 
 
 class Tile(NamedTuple):
@@ -104,6 +117,31 @@ def blank(left, right, row, column, shift, stored, scratch, at):
                 scratch[at + r * CACHE_COLUMNS + c] = np.nan
 
 
+def multiply(left, a_at, right, b_at, length, c, c_at, start, keep, gates, i, j, r, c0):
+    """Multiply a register block of rows from r, columns from c0, by the sides' micro-kernel."""
+    raise NotImplementedError
+
+
+@overload(multiply, inline="always")
+def _choose(left, a_at, right, b_at, length, c, c_at, start, keep, gates, i, j, r, c0):
+    if left.instance_class is Side:
+        return lambda left, a_at, right, b_at, length, c, c_at, start, keep, gates, i, j, r, c0: (
+            multiply_block(
+                left.panels, a_at, right.panels, b_at, length, c, c_at, CACHE_COLUMNS, start,
+                keep, gates.mask, gates.rows, i, gates.columns, j,
+            )
+        )  # fmt: skip
+    starting_rows = PRODUCT is not None and PRODUCT.unsigned == "columns"
+    return lambda left, a_at, right, b_at, length, c, c_at, start, keep, gates, i, j, r, c0: (
+        bound_block(
+            left.panels, a_at, right.panels, b_at, length, c, c_at, CACHE_COLUMNS, start,
+            keep, gates.mask, gates.rows, i, gates.columns, j,
+            left.terms, r, left.padded, right.terms, c0, right.padded,
+            left.starts if starting_rows else right.starts, r if starting_rows else c0,
+        )
+    )  # fmt: skip
+
+
 @compiled
 def screen_tile(left, right, tile, depth, chunk, shift, gates, folds, scratch):
     """Fold the float32 dot products of a tile, where a register block reaches its gates.
@@ -125,10 +163,9 @@ def screen_tile(left, right, tile, depth, chunk, shift, gates, folds, scratch):
                 for r in range(strip, strip_end, ROWS):
                     a_at = start * left.padded + panel_place(r, length)
                     at = (r - row) * CACHE_COLUMNS + c - column
-                    if multiply_block(
-                        left.panels, a_at, right.panels, b_at, length,
-                        scratch, at, CACHE_COLUMNS, start, not last,
-                        gates.mask, gates.rows, r - tile.row, gates.columns, c - tile.column,
+                    if multiply(
+                        left, a_at, right, b_at, length, scratch, at, start, not last,
+                        gates, r - tile.row, c - tile.column, r, c,
                     ):  # fmt: skip
                         stored |= block
                     block <<= np.uint64(1)

@@ -117,6 +117,10 @@ class Vectors:
         mask = ir.Constant(ir.VectorType(LANE, len(lanes)), lanes)
         return builder.shuffle_vector(left, right, mask)
 
+    def add(self, builder: ir.IRBuilder, left: Any, right: Any) -> Any:
+        add = builder.add if isinstance(self.element, ir.IntType) else builder.fadd
+        return add(left, right)
+
     def minimum(self, builder: ir.IRBuilder, left: Any, right: Any) -> Any:
         return builder.select(builder.fcmp_ordered("<", left, right), left, right)
 

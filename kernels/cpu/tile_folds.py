@@ -109,6 +109,8 @@ class BestFold(_TileFold):
 class RanksFold(_TileFold):
     """How many values have each rank among ascending thresholds; lists the pairs of some ranks."""
 
+    record: folds.Ranks | folds.Best
+
     def __init__(
         self,
         rows: int,
@@ -123,6 +125,7 @@ class RanksFold(_TileFold):
     ) -> None:
         super().__init__(rows, columns, max(room, piece), magnitude)
         self._gate = _float32_below(thresholds[0] - bound)
+        self._lowest = _float32_below(thresholds[0])
         width = max(piece, folds.LINES * CACHE_COLUMNS)
         margin = bound + _ROUNDING
         low, high = thresholds[0] - 4.0 * margin, thresholds[-1] + 4.0 * margin
@@ -169,6 +172,22 @@ class RanksFold(_TileFold):
         """Begin a piece of cosines."""
         self._begin(self._exact)
 
+    def aim_above(self) -> None:
+        """Begin a tile of values that cosines do not exceed: list those that reach a threshold."""
+        for gates, value in ((self.gates.rows, self._lowest), (self.gates.columns, np.inf)):
+            gates.fill(value)
+        self.listing.found[0] = 0
+        self.record = folds.Best(
+            self.gates.rows,
+            self.gates.columns,
+            np.zeros((1, 1), np.float32),
+            np.zeros((0, 1), np.float32),
+            np.inf,
+            self.sign,
+            self._screening.unclear,
+            self.listing,
+        )
+
     def _begin(self, record: folds.Ranks) -> None:
         record.counts.fill(0)
         self.listing.found[0] = 0
@@ -177,7 +196,7 @@ class RanksFold(_TileFold):
     @property
     def counts(self) -> Any:
         """How many values have each rank; what rank 0 has means nothing."""
-        return self.record.counts.reshape(-1, folds.COPIES).sum(axis=1)[:-1]
+        return self._screening.counts.reshape(-1, folds.COPIES).sum(axis=1)[:-1]
 
 
 class TotalFold(_TileFold):
