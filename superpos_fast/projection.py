@@ -29,12 +29,13 @@ FAILURE = 1e-12
 
 # A sample of rows against a sample of columns: at most, and at most one in so many of what there
 # is, so that it costs a few percent of what it may save.
-_SAMPLE_ROWS, _SAMPLE_COLUMNS, _SAMPLE_SHARE = 64, 2048, 8
+_SAMPLE_ROWS, _SAMPLE_COLUMNS, _SAMPLE_SHARE = 48, 2048, 16
 # Columns of the sample that leading directions are taken from, and for how many of those.
-_LEADING_ROWS, _MOST_DIRECTIONS = 256, 128
-_DIRECTIONS = (16, 32, 48, 64, 96, 128)
-# Directions are tried where the sample's mean square cosine is so many times that of random ones.
-_CONCENTRATED = 4.0
+_LEADING_ROWS = 256
+_DIRECTIONS = (16, 32, 64, 128)
+# Directions are tried where the sample's mean square cosine is so many times that of random ones,
+# and finding them, some 20 ms, is little: from 0.2 s of float32 multiply-adds on.
+_CONCENTRATED, _PROJECTED_WORK = 4.0, 2 * 10**10
 
 # What things cost, in float32 multiply-adds: a pair of codes beside its entries; a listed pair,
 # beside so many for each of its entries; an entry coded for one side.  Measured at d = 64 to 768,
@@ -65,8 +66,8 @@ class Coding:
         What else a cosine may exceed its bound by.
     seed : int
         Of what rounding draws.
-    directions : ndarray of float32, shape (dimensions, d), or None
-        What rows are multiplied by first: of norm 1 at most.
+    directions : packed rows, or None
+        What rows are multiplied by first, a matrix of norm 1 at most.
     offness : float
         Bound on the error of such products' lengths.
     """
@@ -85,29 +86,30 @@ class Coding:
             return None
         return (self.seed * 0x9E3779B1 + columns * _SIDE) % 2**32
 
-    def along(self, directions: Any) -> Coding:
+    def along(self, kernels: ScreeningKernels, directions: Any) -> Coding:
         """Return the same coding of products with some orthonormal rows.
 
-        These are divided so that their norm is at most 1 whatever they are off by.  Products are
-        off by gamma_d |Q|_F at most, whatever the order of their sums.
+        These are divided so that their norm is at most 1 whatever they are off by.  A product with
+        one is off by gamma_m, m the longest chain of its roundings, and all by sqrt(rows) of that.
         """
-        wide = np.asarray(directions, np.float32).astype(np.float64)
-        count, depth = wide.shape
+        count, depth = directions.shape
+        narrow = directions.astype(np.float32)
+        wide = narrow.astype(np.float64)
         off = float(np.linalg.norm(wide @ wide.T - np.eye(count)))
-        narrow = (wide / sqrt(1.0 + off) * (1.0 - 2.0**-22)).astype(np.float32)
-        unit = (depth + 1) * UNIT_ROUNDOFF_32
-        offness = unit / (1.0 - unit) * sqrt(count) * (1.0 + 2.0**-10)
+        narrow *= np.float32((1.0 - 2.0**-22) / sqrt(1.0 + off))
+        chain = kernels.chain(depth) * UNIT_ROUNDOFF_32
+        offness = sqrt(count) * (chain / (1.0 - chain) * (1.0 + 2.0**-10) + depth * 2.0**-126)
         return replace(
             self,
             dimensions=count,
             constant=self.constant + 2.0 * offness + offness**2,
-            directions=narrow,
+            directions=kernels.packed(narrow, np.zeros(count, np.int32), np.ones(count)),
             offness=offness,
         )
 
-    def project(self, units: Any) -> tuple[Any, Any]:
-        """Return unit rows' products with the directions, and the lengths of what these leave."""
-        entries = units @ self.directions.T
+    def project(self, kernels: ScreeningKernels, units: Any) -> tuple[Any, Any]:
+        """Return packed rows' products with the directions, and lengths of what these leave."""
+        entries = np.ascontiguousarray(kernels.products(units, self.directions))
         lengths = np.sqrt(np.einsum("ik,ik->i", entries, entries, dtype=np.float64))
         inside = np.maximum(lengths - self.offness, 0.0)
         return entries, np.sqrt(np.maximum(1.0 + 2.0**-20 - inside**2, 0.0))
@@ -137,33 +139,52 @@ def choose_coding(problem: Problem, reductions: Sequence[Reduction]) -> Coding |
     return best
 
 
+class _Side:
+    """Unit rows of one side of the sample: packed, and what of them is looked at entry by entry."""
+
+    def __init__(self, kernels: ScreeningKernels, vectors: Vectors, rows: Any) -> None:
+        (block, exponents, squares), places = vectors.lines(rows)
+        rows = block[places], exponents[places], squares[places]
+        self._block, self._exponents, self._squares = rows
+        self.packed = kernels.packed(*rows)
+        largest = np.abs(self._block).max(axis=1).astype(np.float64)
+        self.tops = np.ldexp(largest, -self._exponents) / np.sqrt(self._squares)
+
+    def units(self, step: int) -> Any:
+        """Return every so many of the rows as float64 unit vectors."""
+        scaled = np.ldexp(self._block[::step].astype(np.float64), -self._exponents[::step, None])
+        return scaled / np.sqrt(self._squares[::step, None])
+
+
 class _Sample:
-    """Unit rows of both sides, and what is asked about them."""
+    """Some rows of both sides, and what is asked about them."""
 
     def __init__(self, problem: Problem, kernels: ScreeningKernels, reduction: Reduction) -> None:
         self._kernels, self._depth = kernels, problem.depth
         self._random = np.random.default_rng(problem.seed)
-        # As read and as a unit row, before anything is packed, with its cosines a few times.
-        self._room = problem.memory // (4 * (16 * problem.depth + 16 * _SAMPLE_ROWS))
         self._magnitude = reduction.magnitude
-        rows, self._rows = self._units(problem.rows, _SAMPLE_ROWS)
-        columns, self._columns = self._units(problem.columns, _SAMPLE_COLUMNS)
-        cosines = self._rows @ self._columns.T
+        self._work = problem.plan.pairs * problem.depth
+        # Before anything is packed: rows as they are read and packed, with their cosines.
+        room = problem.memory // (4 * (16 * problem.depth + 16 * _SAMPLE_ROWS))
+        rows = self._drawn(problem.rows, min(_SAMPLE_ROWS, room))
+        columns = self._drawn(problem.columns, min(_SAMPLE_COLUMNS, room))
+        self._sides = [
+            _Side(kernels, vectors, some)
+            for vectors, some in ((problem.rows, rows), (problem.columns, columns))
+        ]
+        self._pairs = np.ones((len(rows), len(columns)), bool)
         if problem.plan.triangle:
-            cosines[rows[:, None] == columns] = -np.inf if not self._magnitude else 0.0
-        self._cosines = cosines
-        self._gates = reduction.likely_gates(self._strength(cosines))[:, None]
-        # Lines to be packed and coded, for each pair.
+            self._pairs = rows[:, None] != columns
+        self._cosines = kernels.products(*(side.packed for side in self._sides))
+        strengths = np.where(self._pairs, self._strength(self._cosines), -np.inf)
+        self._gates = reduction.likely_gates(strengths)[:, None]
+        # Rows to be packed for each pair.
         self._lines = (problem.plan.rows + problem.plan.columns) / problem.plan.pairs
 
-    def _units(self, vectors: Vectors, most: int) -> tuple[Any, Any]:
+    def _drawn(self, vectors: Vectors, most: int) -> Any:
         kept = np.flatnonzero(vectors.squares)
-        count = max(1, min(most, len(kept) // _SAMPLE_SHARE, self._room))
-        some = kept[np.unique(self._random.integers(0, len(kept), count))]
-        (block, exponents, squares), places = vectors.lines(some)
-        if len(block) != len(some):
-            block, exponents, squares = block[places], exponents[places], squares[places]
-        return some, self._kernels.units(block, exponents, squares)
+        count = max(1, min(most, len(kept) // _SAMPLE_SHARE))
+        return kept[np.unique(self._random.integers(0, len(kept), count))]
 
     def _strength(self, cosines: Any) -> Any:
         return np.abs(cosines) if self._magnitude else cosines
@@ -171,18 +192,20 @@ class _Sample:
     def candidates(self, coding: Coding) -> Iterator[Coding]:
         """Yield codings worth a thought: of all entries, and along leading directions."""
         yield coding
-        mean_square = float(np.square(self._cosines).mean(where=np.isfinite(self._cosines)))
-        leading = self._columns[:: max(1, len(self._columns) // _LEADING_ROWS)]
-        if mean_square * self._depth < _CONCENTRATED or len(leading) < 2 * _DIRECTIONS[0]:
+        mean_square = float(np.square(self._cosines[self._pairs]).mean())
+        if mean_square * self._depth < _CONCENTRATED or self._work < _PROJECTED_WORK:
+            return
+        step = max(1, len(self._pairs[0]) // _LEADING_ROWS)
+        leading = self._sides[1].units(step)
+        counts = [count for count in _DIRECTIONS if 2 * count <= min(self._depth, len(leading))]
+        if not counts:
             return
         _, vectors = np.linalg.eigh(leading @ leading.T)
-        for count in _DIRECTIONS:
-            if 2 * count > min(self._depth, len(leading)):
-                return
+        for count in counts:
             span, _ = np.linalg.qr(leading.T @ vectors[:, -count:])
             # Turned at random, so that no direction has longer entries than others.
             turn, _ = np.linalg.qr(self._random.standard_normal((count, count)))
-            yield coding.along(turn @ span.T)
+            yield coding.along(self._kernels, turn @ span.T)
 
     def cost(self, coding: Coding) -> float:
         """Return what a pair costs, in float32 multiply-adds."""
@@ -195,19 +218,23 @@ class _Sample:
     def _share(self, coding: Coding) -> float:
         """Return the share of pairs that the codes would leave open."""
         values, beyond = self._cosines, 0.0
-        rows, columns = self._rows, self._columns
+        tops = [side.tops for side in self._sides]
         if coding.directions is not None:
-            rows, left = coding.project(rows)
-            columns, right = coding.project(columns)
-            values = np.where(np.isfinite(values), rows @ columns.T, values)
-            beyond = np.multiply.outer(left, right)
-        of_row, of_column = (
-            np.abs(side).max(axis=1) / level * self._deviations(coding)
-            for side, level in zip((rows, columns), self._kernels.CODE_LEVELS, strict=True)
+            projected = [coding.project(self._kernels, side.packed) for side in self._sides]
+            tops = [np.abs(entries).max(axis=1) for entries, _ in projected]
+            values = self._kernels.products(*(self._as_they_are(part[0]) for part in projected))
+            beyond = np.multiply.outer(projected[0][1], projected[1][1])
+        rows, columns = (
+            top / level * self._deviations(coding)
+            for top, level in zip(tops, self._kernels.CODE_LEVELS, strict=True)
         )
-        bounds = self._strength(values) + of_row[:, None] + of_column + coding.constant + beyond
+        bounds = self._strength(values) + rows[:, None] + columns + coding.constant + beyond
         # A pair matters to its row or to its column.
-        return min(1.0, 2.0 * float((bounds >= self._gates).mean()))
+        return min(1.0, 2.0 * float(((bounds >= self._gates) & self._pairs).mean()))
+
+    def _as_they_are(self, entries: Any) -> Any:
+        count = len(entries)
+        return self._kernels.packed(entries, np.zeros(count, np.int32), np.ones(count))
 
     def _deviations(self, coding: Coding) -> float:
         if coding.deviations is not None:

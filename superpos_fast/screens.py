@@ -259,7 +259,7 @@ class _Codes:
         if self.coding.directions is None:
             packed.fill(*rows, place)
             return
-        entries, residuals = self.coding.project(self.kernels.units(*rows))
+        entries, residuals = self.coding.project(self.kernels, self.kernels.packed(*rows))
         kept = (rows[2] != 0.0).astype(np.float64)
         packed.fill(entries, np.zeros(len(entries), np.int32), kept, place)
         packed.residuals[place : place + len(entries)] = residuals * kept

@@ -112,14 +112,3 @@ def pack_codes(
             for k in range(length):
                 for lane in range(LANES):
                     panel[k, lane] = words[lane, start + k]
-
-
-@compiled
-def write_units(block, exponents, squares, out):
-    """Write float32 unit vectors; a row of zeros stays one."""
-    for i in range(block.shape[0]):
-        if squares[i] == 0.0:
-            out[i, :] = 0.0
-        else:
-            inverse = 1.0 / np.sqrt(squares[i])
-            unit_entries(block[i], scaling(np.int64(exponents[i])), inverse, out[i])

@@ -14,6 +14,7 @@ import numpy as np
 
 from .. import reference
 from . import codes, decisions, folds, lists, micro_f32, micro_f64, micro_i8, panels, rows, screens
+from .products import multiply
 from .tile_folds import BestFold as BestFold
 from .tile_folds import RanksFold as RanksFold
 from .tile_folds import TotalFold as TotalFold
@@ -81,9 +82,8 @@ def rehearse(folds: list[Any], dtypes: tuple[Any, ...], coded: bool) -> None:
 def _rehearsed(kinds: tuple[type[Any], ...], dtypes: tuple[Any, ...], coded: bool) -> None:
     blocks = [np.ones((2, 8), dtype) for dtype in dtypes]
     exponents, squares, _ = survey(blocks[0])
-    packed = Packed(aligned(UNIT * packed_depth(8)[0], np.float32), squares, 0, 8)
-    packed.fill(blocks[0], exponents, 0)
-    screen(Workspace(), packed, packed, (0, 2, 0, 2), 0, [kind.rehearsing() for kind in kinds])
+    units = packed(blocks[0], exponents, squares)
+    screen(Workspace(), units, units, (0, 2, 0, 2), 0, [kind.rehearsing() for kind in kinds])
     if coded:
         left, right = (
             Codes(aligned(UNIT * code_words(8)[0], np.int32), squares, 0, 8, columns, None)
@@ -92,7 +92,7 @@ def _rehearsed(kinds: tuple[type[Any], ...], dtypes: tuple[Any, ...], coded: boo
         for block, side in zip(blocks, (left, right), strict=True):
             side.fill(block, exponents, squares, 0)
             side.bounded(np.zeros(2))
-            units(block, exponents, squares)
+        products(units, units)
         coded_fold = BestFold.rehearsing()
         screen(Workspace(), left, right, (0, 2, 0, 2), 0, [coded_fold])
     pair = np.array([0, 1])
@@ -211,7 +211,8 @@ class Packed:
 
     def __init__(self, panels: Any, squares: Any, first: int, depth: int) -> None:
         self.depth, self.chunk = packed_depth(depth)
-        self.first, self.padded = first, ceil(len(squares) / UNIT) * UNIT
+        self.first, self.rows = first, len(squares)
+        self.padded = ceil(self.rows / UNIT) * UNIT
         self.side = screens.Side(
             panels[: self.padded * self.depth], self.padded, squares, not squares.all()
         )
@@ -327,11 +328,29 @@ def code_words(depth: int) -> tuple[int, int]:
     return packed_depth(ceil(depth / micro_i8.TOGETHER))
 
 
-def units(block: Any, exponents: Any, squares: Any) -> Any:
-    """Return the rows of a block as float32 unit vectors; a row of zeros stays one."""
-    out = np.empty(block.shape, np.float32)
-    codes.write_units(_frozen(block), exponents, squares, out)
-    return out
+def packed(block: Any, exponents: Any, squares: Any) -> Packed:
+    """Return a block's rows packed, in memory of their own."""
+    whole = ceil(len(block) / UNIT) * UNIT
+    room = aligned(whole * packed_depth(block.shape[1])[0], np.float32)
+    rows = Packed(room, squares, 0, block.shape[1])
+    rows.fill(block, exponents, 0)
+    return rows
+
+
+def products(left: Packed, right: Packed) -> Any:
+    """Return the float32 dot products of all packed rows of two sides, within their bound."""
+    out = aligned(left.padded * right.padded, np.float32)
+    sides = left.side, right.side
+    multiply(
+        *(side.panels for side in sides),
+        left.padded,
+        right.padded,
+        left.depth,
+        left.chunk,
+        np.empty(1, np.float32),
+        out,
+    )
+    return out.reshape(left.padded, right.padded)[: left.rows, : right.rows]
 
 
 def chain(depth: int) -> int:
