@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import isqrt
+from math import isqrt, lcm
 from typing import cast
 
 from .backends import Kernels, ScreeningKernels
@@ -141,6 +141,8 @@ class Plan:
         Threads that share the work: as many as allowed, or as the memory has room for.
     codes : bool
         Whether there is room for codes of all packed rows, and work enough to try them.
+    band : int
+        Width of a band of tiles.
     """
 
     rows: int
@@ -156,6 +158,7 @@ class Plan:
     read_rows: int
     threads: int
     codes: bool = False
+    band: int = 0
 
     @property
     def whole(self) -> Tile:
@@ -179,9 +182,21 @@ class Plan:
             row.append(group)
         yield from reversed(row) if backwards else row
 
-    def tiles(self, group: Tile) -> Iterator[Tile]:
-        """Yield the tiles of a pair of groups."""
-        return group.split(self.tile_rows, self.tile_columns, self.triangle)
+    def tiles(self, group: Tile, banded: bool = False) -> Iterator[Tile]:
+        """Yield the tiles of a pair of groups.
+
+        If `banded`, the first ones are a narrow band along the group's upper and left edge, where
+        every vector meets some others: enough to tell what of the rest may matter to it.
+        """
+        if not banded or self.band >= min(self.tile_rows, self.tile_columns):
+            yield from group.split(self.tile_rows, self.tile_columns, self.triangle)
+            return
+        row = min(group.row + self.band, group.row_end)
+        column = min(group.column + self.band, group.column_end)
+        for rows in ((group.row, row), (row, group.row_end)):
+            for columns in ((group.column, column), (column, group.column_end)):
+                part = Tile(*rows, *columns)
+                yield from part.split(self.tile_rows, self.tile_columns, self.triangle)
 
 
 def make_plan(
@@ -240,6 +255,7 @@ def make_plan(
         read_rows=needs.read(room, -(-max(rows, columns) // (4 * threads))),
         threads=threads,
         codes=codes,
+        band=lcm(kernels.TILE_ROWS, kernels.TILE_COLUMNS) // 2,
     )
 
 

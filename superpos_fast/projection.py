@@ -32,7 +32,9 @@ FAILURE = 1e-12
 _SAMPLE_ROWS, _SAMPLE_COLUMNS, _SAMPLE_SHARE = 48, 2048, 16
 # Columns of the sample that leading directions are taken from, and for how many of those.
 _LEADING_ROWS = 256
-_DIRECTIONS = (16, 32, 64, 128)
+_DIRECTIONS = (128, 96, 64, 48, 32, 16)
+# What a sample says is averaged over so many ranges of rows and of columns.
+_SAMPLE_TILES = 16
 # Directions are tried where the sample's mean square cosine is so many times that of random ones,
 # and finding them, some 20 ms, is little: from 0.2 s of float32 multiply-adds on.
 _CONCENTRATED, _PROJECTED_WORK = 4.0, 2 * 10**10
@@ -132,6 +134,8 @@ def choose_coding(problem: Problem, reductions: Sequence[Reduction]) -> Coding |
     cost, best = _WORTHWHILE * problem.depth, None
     for candidate in sample.candidates(coding):
         promised = sample.cost(candidate)
+        if promised > 2.0 * cost:
+            break
         if promised < cost:
             cost, best = promised, candidate
     if best is not None:
@@ -190,7 +194,7 @@ class _Sample:
         return np.abs(cosines) if self._magnitude else cosines
 
     def candidates(self, coding: Coding) -> Iterator[Coding]:
-        """Yield codings worth a thought: of all entries, and along leading directions."""
+        """Yield codings worth a thought: of all entries, and along fewer and fewer directions."""
         yield coding
         mean_square = float(np.square(self._cosines[self._pairs]).mean())
         if mean_square * self._depth < _CONCENTRATED or self._work < _PROJECTED_WORK:
@@ -213,10 +217,12 @@ class _Sample:
         codes = _PAIR_COST + self._kernels.CODE_COST * count + _CODING_COST * count * self._lines
         if coding.directions is not None:
             codes += self._depth * count * self._lines
-        return codes + self._share(coding) * (_LISTED_COST + _LISTED_ENTRY_COST * self._depth)
+        listed = _LISTED_COST + _LISTED_ENTRY_COST * self._depth
+        # A tile of which more is left open goes to float32 instead.
+        return codes + float(np.minimum(self._shares(coding) * listed, self._depth).mean())
 
-    def _share(self, coding: Coding) -> float:
-        """Return the share of pairs that the codes would leave open."""
+    def _shares(self, coding: Coding) -> Any:
+        """Return the shares of pairs, in each of some tiles, that the codes would leave open."""
         values, beyond = self._cosines, 0.0
         tops = [side.tops for side in self._sides]
         if coding.directions is not None:
@@ -229,8 +235,14 @@ class _Sample:
             for top, level in zip(tops, self._kernels.CODE_LEVELS, strict=True)
         )
         bounds = self._strength(values) + rows[:, None] + columns + coding.constant + beyond
+        open_pairs = (bounds >= self._gates) & self._pairs
+        for axis, length in enumerate(open_pairs.shape):
+            cuts = np.unique(np.arange(_SAMPLE_TILES) * length // _SAMPLE_TILES)
+            sizes = np.diff(cuts, append=length)
+            sums = np.add.reduceat(open_pairs, cuts, axis=axis, dtype=np.float64)
+            open_pairs = sums / np.expand_dims(sizes, 1 - axis)
         # A pair matters to its row or to its column.
-        return min(1.0, 2.0 * float(((bounds >= self._gates) & self._pairs).mean()))
+        return np.minimum(2.0 * open_pairs, 1.0)
 
     def _as_they_are(self, entries: Any) -> Any:
         count = len(entries)

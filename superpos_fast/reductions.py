@@ -36,12 +36,16 @@ class Reduction(Protocol):
     ----------
     selective : bool
         Whether pairs below some value, of a row or of all, do not matter at all.
+    of_each : bool
+        Whether every vector has such a value of its own.
     magnitude : bool
         Whether |cos| is compared, not cos.
     """
 
     @property
     def selective(self) -> bool: ...
+    @property
+    def of_each(self) -> bool: ...
     @property
     def magnitude(self) -> bool: ...
 
@@ -56,6 +60,9 @@ class Reduction(Protocol):
 
     def aim(self, fold: Any, tile: Tile, bound: float | None) -> bool:
         """Aim a fold at a tile of float32 values, or (no bound) at a piece of decided cosines."""
+
+    def blind(self, tile: Tile) -> bool:
+        """Return whether it is not known yet what matters to some row or column of a tile."""
 
     def aim_above(self, fold: Any, tile: Tile, spread: float) -> bool:
         """Aim a fold at a tile of values that cosines do not exceed, nor fall `spread` short of.
@@ -102,6 +109,7 @@ class Ranking:
     ) -> None:
         self._sides, self._triangle = (rows, columns), triangle
         self._k, self._per, self.magnitude = k, per, magnitude
+        self.of_each = per != "all"
         self._lock = threading.Lock()
 
         def empty(groups: int) -> tuple[Any, Any]:
@@ -138,6 +146,10 @@ class Ranking:
         else:
             fold.aim(*(float32_gate(gate, bound) for gate in gates), float32_slack(bound))
         return True
+
+    def blind(self, tile: Tile) -> bool:
+        with self._lock:
+            return any(np.isneginf(gate).any() for gate in self._gates_now(tile))
 
     def aim_above(self, fold: Any, tile: Tile, spread: float) -> bool:
         gates = self._gates(tile)
@@ -269,12 +281,17 @@ class Counts:
             fold.aim()
         return True
 
+    of_each = False
+
     @property
     def selective(self) -> bool:
         return bool(self._thresholds[0] > (0.0 if self.magnitude else -1.0))
 
     def likely_gates(self, strengths: Any) -> Any:
         return np.full(len(strengths), self._thresholds[0])
+
+    def blind(self, tile: Tile) -> bool:
+        return False
 
     def aim_above(self, fold: Any, tile: Tile, spread: float) -> bool:
         if self._first_only and self._gathered:
@@ -310,7 +327,7 @@ class Counts:
 class Total:
     """The sum of |cos|, tile by tile, so that the order of tiles is nothing."""
 
-    selective = False
+    selective = of_each = False
     magnitude = True
 
     def __init__(self) -> None:
@@ -333,6 +350,9 @@ class Total:
 
     def absorb(self, fold: Any, tile: Tile) -> None:
         self._parts[tile.row, tile.column] = fold.total
+
+    def blind(self, tile: Tile) -> bool:
+        return True
 
     def aim_above(self, fold: Any, tile: Tile, spread: float) -> bool:
         raise NotImplementedError("every pair matters to a sum")

@@ -54,6 +54,7 @@ class _Walk:
         self.reductions = reductions
         self._all = list(range(len(reductions)))
         self.bound = 0.0
+        self.banded = False
         self._report = advance
         self._lock = threading.Lock()
 
@@ -77,6 +78,7 @@ class _Walk:
         if coding is not None:
             first = CodeScreen(self.problem, self.reductions[0], self.decide_listed, coding)
             screens.insert(0, first)
+            self.banded = self.reductions[0].of_each
 
         def work(own: _Thread, tile: Tile) -> None:
             which = self._all
@@ -97,7 +99,8 @@ class _Walk:
             with self._lock:
                 self._report(tile.pairs(self.plan.triangle))
 
-        self.problem.crew.each_with(lambda: _Thread(self), visit, self.plan.tiles(group))
+        tiles = self.plan.tiles(group, self.banded)
+        self.problem.crew.each_with(lambda: _Thread(self), visit, tiles)
 
     def decide_listed(self, reduction: Reduction, i: Any, j: Any) -> None:
         """Decide listed pairs: all at once where rows are read as they lie, without copies."""

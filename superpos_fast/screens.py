@@ -176,8 +176,9 @@ class CodeScreen:
     """Dot products of codes, and what cosines cannot exceed by them: lists what may matter.
 
     For one reduction that asks about the pairs beyond some value.  A tile in which too many pairs
-    may be is given up, most of the time early; after that so many tiles are left to the next screen
-    untried, twice as many each time, that trying in vain costs little.
+    may be is given up, most of the time early, at a fifth of what float32 takes or less.  After
+    each failure in a row one tile more is left to the next screen untried: of 400 tiles 28 are
+    tried in vain at most.
     """
 
     def __init__(
@@ -206,7 +207,7 @@ class CodeScreen:
     def __call__(self, own: Any, tile: Tile, which: list[int]) -> list[int]:
         (n,) = which
         fold = own.folds[n]
-        if self._skips():
+        if self._reduction.blind(tile) or self._skips():
             return which
         if not self._reduction.aim_above(fold, tile, self._spread):
             return []
@@ -227,7 +228,7 @@ class CodeScreen:
     def _failed(self, failed: bool) -> bool:
         with self._lock:
             self._failures = self._failures + 1 if failed else 0
-            self._untried = 2**self._failures - 1 if failed else 0
+            self._untried = self._failures - 1 if failed else 0
         return failed
 
 

@@ -37,8 +37,6 @@ from .micro_f32 import (
 from .simd import Vectors, array_data, depth_loop, index, target_features
 
 WORD = Vectors(ir.IntType(32), LANES)
-BYTES = ir.VectorType(ir.IntType(8), 4 * LANES)
-HALVES = ir.VectorType(ir.IntType(16), 2 * LANES)
 # Depths in a panel's word.
 TOGETHER = 4
 
@@ -70,6 +68,10 @@ class Product:
     column_levels: int
     unsigned: str
     sums_halves: bool = False
+
+    def kind(self, bits: int) -> ir.VectorType:
+        """Return the type of a register of integers of so many bits."""
+        return ir.VectorType(ir.IntType(bits), 8 * self.width // bits)
 
     @property
     def cost(self) -> float:
@@ -113,7 +115,7 @@ def _call(builder: Any, name: str, kind: Any, arguments: list[Any]) -> Any:
     return builder.call(function, arguments)
 
 
-def _add_products(
+def add_products(
     builder: Any, product: Product, total: Any, rows: list[Any], columns: list[Any]
 ) -> Any:
     """Emit total + the products of as many words a lane as the lists have."""
@@ -121,20 +123,18 @@ def _add_products(
     first = sides[product.unsigned or "rows"]
     second = columns if first is rows else rows
     if not product.sums_halves:
-        for one, other in zip(first, second, strict=True):
-            if product.unsigned:
-                arguments = [total, one, other]
-            else:
-                arguments = [total, builder.bitcast(one, BYTES), builder.bitcast(other, BYTES)]
-            total = _call(builder, product.name, WORD.kind, arguments)
+        kind = product.kind(32 if product.unsigned else 8)
+        for pair in zip(first, second, strict=True):
+            codes = [builder.bitcast(part, kind) for part in pair]
+            total = _call(builder, product.name, product.kind(32), [total, *codes])
         return total
     halves = None
     for one, other in zip(first, second, strict=True):
-        arguments = [builder.bitcast(one, BYTES), builder.bitcast(other, BYTES)]
-        pairs = _call(builder, product.name, HALVES, arguments)
+        arguments = [builder.bitcast(part, product.kind(8)) for part in (one, other)]
+        pairs = _call(builder, product.name, product.kind(16), arguments)
         halves = pairs if halves is None else builder.add(halves, pairs)
-    ones = ir.Constant(HALVES, [1] * HALVES.count)
-    wide = _call(builder, _WIDENING[product.name], WORD.kind, [halves, ones])
+    ones = ir.Constant(product.kind(16), [1] * (product.width // 2))
+    wide = _call(builder, _WIDENING[product.name], product.kind(32), [halves, ones])
     return builder.add(total, wide)
 
 
@@ -187,7 +187,7 @@ def _accumulate(
                 spread = [WORD.broadcast(builder, entry) for entry in entries]
                 for v, column in enumerate(loaded):
                     place = row * VECTORS + v
-                    sums[place] = _add_products(builder, product, sums[place], spread, column)
+                    sums[place] = add_products(builder, product, sums[place], spread, column)
     return sums
 
 
