@@ -1,0 +1,126 @@
+"""The int8 screen: whole calls against the FMA peak, NumPy in blocks, and no such screen.
+
+    python -m bench.screens [--random N D ...] [--table FILE [TENSOR]] [--adverse N D]
+
+Calls take turns in one process, and the best of each counts.  A table is a .npy or .safetensors
+file; a good one is the word embeddings of a language model.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+import superpos_fast
+from bench.inputs import random_vectors
+from bench.peers import numpy_blocked
+from bench.roofline import fma_peak, table, usable_threads, useful_flops
+from superpos_fast.sources import open_table
+
+CALLS: dict[str, Callable] = {
+    "coherence": lambda rows, **how: superpos_fast.coherence(rows, return_pair=True, **how),
+    "pairs, 0.9": lambda rows, **how: superpos_fast.pairs(rows, cosine=0.9, limit=10**8, **how),
+    "nearest": superpos_fast.nearest,
+    "nearest, k = 10": lambda rows, **how: superpos_fast.nearest(rows, k=10, **how),
+    "top 1000": lambda rows, **how: superpos_fast.pairs(rows, top=1000, **how),
+}
+# What coherence of random rows has to reach, of the peak.
+BARS = {(32768, 768): 1.6, (32768, 128): 1.4, (16384, 4096): 1.5}
+
+
+def in_turn(repeat: int, calls: dict[str, Callable]) -> tuple[dict[str, float], dict]:
+    """Return each call's best time of so many, and its last answer."""
+    best, answers = dict.fromkeys(calls, np.inf), {}
+    for _ in range(repeat):
+        for name, call in calls.items():
+            time.sleep(0.1)  # BLAS threads spin for a while after a call
+            begin = time.perf_counter()
+            answers[name] = call()
+            best[name] = min(best[name], time.perf_counter() - begin)
+    return best, answers
+
+
+def screened(
+    label: str, rows: np.ndarray, names: list[str], threads: int, repeat: int, numpy: bool = True
+) -> list[list]:
+    """One line a call: its time, the share of the peak, how many times as long others take."""
+    lines = []
+    for name in names:
+        calls = {
+            mode: lambda mode=mode, call=CALLS[name]: call(rows, threads=threads, screen=mode)
+            for mode in ("auto", "deterministic", "off")
+        }
+        if numpy:
+            calls["numpy"] = lambda: numpy_blocked(rows, threads)
+        superpos_fast.nearest(rows[:3000], threads=threads)
+        before = fma_peak(np.float32, threads)
+        best, answers = in_turn(repeat, calls)
+        peak = max(before, fma_peak(np.float32, threads))
+        assert answers["auto"] == answers["deterministic"] == answers["off"], (label, name)
+        run, seconds = answers["auto"].run, best["auto"]
+        lines.append(
+            [
+                label,
+                name,
+                f"{seconds:.4f}",
+                f"{useful_flops(*rows.shape) / seconds / peak:.2f}",
+                f"{BARS.get(rows.shape, '') if name == 'coherence' else ''}",
+                *(f"{best[mode] / seconds:.2f}" for mode in calls if mode != "auto"),
+                *([] if numpy else [""]),
+                run.dimensions,
+                f"{run.coded_pairs / run.pairs:.2f}",
+                run.survivors,
+            ]
+        )
+    return lines
+
+
+def adverse(n: int, d: int) -> dict[str, np.ndarray]:
+    """Rows of which codes rule out few pairs, or none, or that are coded badly."""
+    rng = np.random.default_rng(0)
+    base = random_vectors(n, d)
+    last_bit = np.tile(base[0], (n, 1))
+    last_bit[np.arange(n), rng.integers(0, d, n)] *= np.float32(1.0 + 2.0**-23)
+    spikes = 0.01 * base
+    spikes[np.arange(n), rng.integers(0, d, n)] = 1.0
+    return {
+        "random": base,
+        "signs": np.sign(base),
+        "last bit": last_bit,
+        "spikes": spikes,
+        "crowds": base[rng.integers(0, 20, n)] + np.float32(1e-4) * random_vectors(n, d, seed=1),
+        "equal": np.ones((n, d), np.float32),
+        "heavy tails": rng.standard_cauchy((n, d)).astype(np.float32),
+        "common mean": base + 2.0,
+        "20 directions": base[:, :20] @ random_vectors(20, d) + np.float32(0.05) * base,
+    }
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--random", type=int, nargs="*", default=[32768, 768, 32768, 128])
+    parser.add_argument("--table", nargs="+", metavar=("FILE", "TENSOR"))
+    parser.add_argument("--adverse", type=int, nargs=2, metavar=("N", "D"))
+    parser.add_argument("--threads", type=int, default=usable_threads())
+    parser.add_argument("--repeat", type=int, default=5, help="the best of so many calls counts")
+    args = parser.parse_args(argv)
+    how = args.threads, args.repeat
+    lines = []
+    for n, d in zip(args.random[::2], args.random[1::2], strict=True):
+        lines += screened(f"random {n} x {d}", random_vectors(n, d), ["coherence"], *how)
+    if args.table:
+        rows = np.ascontiguousarray(open_table(*args.table), np.float32)
+        names = ["coherence", "pairs, 0.9", "nearest"]
+        lines += screened("{} x {}".format(*rows.shape), rows, names, *how)
+    if args.adverse:
+        for label, rows in adverse(*args.adverse).items():
+            lines += screened(
+                label, rows, [name for name in CALLS if "0.9" not in name], *how, numpy=False
+            )
+    header = ["rows", "call", "seconds", "of peak", "bar", "certain", "off", "numpy"]
+    print(table([*header, "codes of", "settled", "survivors"], lines))
+
+
+if __name__ == "__main__":
+    main()
