@@ -87,6 +87,7 @@ def coherence(
         "2GiB", on what is allocated beyond the input, default max(256 MiB, 64 bytes a row); one
         far below the input's size costs speed.  ``progress``: True for a bar, or a function of
         (pairs done, pairs in all).  ``backend``: "auto", "cpu" or "reference".
+        ``screen``: "auto", "deterministic" or "off" (see Notes); ``screen_seed``: of its draws.
 
     Returns
     -------
@@ -112,8 +113,19 @@ def coherence(
     is that of the true maximiser, of equal ones the lowest (i, j), and it does not depend on
     threads, memory, tiles or backend.  Equal rows give exactly 1.
 
+    Before that, where a sample of the rows promises that it pays, pairs are ruled out by products
+    of codes of 8 bits and fewer.  With ``screen="auto"`` rows are coded by stochastic rounding: a
+    unit row x becomes a = x + e, e of mean 0 with independent entries in intervals of a step s, and
+    <a, b> - <x, y> = <e, y> + <a, e'> exceeds f (s |y| + s' |a|) with a probability of at most
+    4 exp(-2 f^2) (Hoeffding 1963); f is such that over all pairs these add up to 1e-12, which
+    ``.run.failure`` reports.  That is over draws of the library's own (another ``screen_seed``
+    makes others), whatever the data, if these were chosen without knowledge of the seed.
+    ``screen="deterministic"`` rounds to nearest, and bounds the difference for certain by the
+    lengths of e and e'; ``screen="off"`` takes no codes.
+
     Takes n (n - 1) d floating-point operations (with `other` 2 n m d) at close to the processor's
-    multiply-add peak, and at most ``memory`` bytes beside the input, whatever n.
+    multiply-add peak, with codes at two to three times that, and at most ``memory`` bytes beside
+    the input, whatever n.
 
     Examples
     --------
