@@ -111,7 +111,9 @@ def bin_thresholds(edges: Any, is_angle: bool) -> Any:
     """
     if not is_angle:
         return np.append(edges[:-1], above(edges[-1]))
-    cosines = cosines_of(edges)
+    # Beyond 0 and 180 degrees, where cosines turn back, no pair and every pair reaches an edge.
+    inside = cosines_of(np.clip(edges, 0.0, 180.0))
+    cosines = np.where(edges < 0.0, 2.0, np.where(edges > 180.0, -2.0, inside))
     return np.append(above(cosines[:-1]), cosines[-1])
 
 

@@ -17,6 +17,7 @@ from superpos_fast import (
     AngleStatistics,
     coherence,
     describe,
+    estimate,
     histogram,
     mean_cosine,
     nearest,
@@ -534,3 +535,22 @@ def test_what_all_refuse_with_q():
         return quantile(vectors, 0.5, other, **options)
 
     naive.refuses_what_all_refuse(ask)
+
+
+@pytest.mark.parametrize(
+    "bins",
+    [[-30, 0, 90, 200], [0, 90, 200], [0, 90, 360], [10, 370], [-90, 90], [-30, -10], [190, 500]],
+)
+@pytest.mark.parametrize("of", ["angle", "line_angle"])
+def test_angle_edges_beyond_what_angles_reach(bins, of):
+    """Against NumPy's histogram of the angles themselves, not of edges' cosines."""
+    vectors = np.random.default_rng(0).standard_normal((200, 5))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = (vectors @ vectors.T)[np.triu_indices(200, 1)]
+    angles = np.degrees(np.arccos(np.abs(cosines) if of == "line_angle" else cosines))
+    counts, edges = histogram(vectors, bins=bins, of=of)
+    np.testing.assert_array_equal(counts, np.histogram(angles, bins=bins)[0])
+    np.testing.assert_array_equal(edges, bins)
+    sampled = estimate(vectors, of="histogram", bins=bins, quantity=of, rows=100)
+    assert (sampled.lower <= sampled.value).all()
+    assert (sampled.value <= sampled.upper).all()
