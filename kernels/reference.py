@@ -6,6 +6,7 @@ screen, so that every tile is decided whole.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -202,3 +203,69 @@ def sift(cosines: Any, row: int, fold: Any) -> int:
     """Fold decided cosines; return the row after the last."""
     fold.fold(cosines)
     return len(cosines)
+
+
+class SecondMoment:
+    """Strips first..last of S = sum_i u_i u_i^T, u_i rows times their factors, in one flat array.
+
+    A strip is `unit` columns with their rows down to the strip's end; `rows` are multiplied at a
+    time, in buffers of at most `row_bytes` each that are one thread's.
+    """
+
+    def __init__(self, depth: int, first: int, last: int, rows: int, dtype: Any) -> None:
+        self.depth, self.first, self.last = depth, first, last
+        self.rows, self.dtype = rows, np.dtype(dtype)
+        self.unit, self.lanes = self.shape(dtype)
+        self.size = self.unit**2 * (last * (last + 1) - first * (first + 1)) // 2
+
+    @staticmethod
+    def shape(dtype: Any) -> tuple[int, int]:
+        """Return the columns of a strip, and how many of them lie together."""
+        del dtype
+        return 1, 1
+
+    @classmethod
+    def row_bytes(cls, depth: int, dtype: Any) -> int:
+        """Return a bound on the bytes of buffers a row."""
+        del dtype
+        return 32 * depth
+
+    @staticmethod
+    def rehearse(read: Any, dtype: Any, energies: bool) -> None:
+        """Do nothing: there is nothing to compile."""
+        del read, dtype, energies
+
+    def strips(self, sums: Any) -> Iterator[tuple[Any, Any]]:
+        """Yield each strip in two parts, the rows above its diagonal square, and that square.
+
+        Views of (columns / lanes, rows, lanes).
+        """
+        at = 0
+        for strip in range(self.first, self.last):
+            height = (strip + 1) * self.unit
+            part = sums[at : at + self.unit * height].reshape(-1, height, self.lanes)
+            yield part[:, : height - self.unit], part[:, height - self.unit :]
+            at += self.unit * height
+
+    def _units(self, block: Any, factors: Any) -> Iterator[tuple[slice, Any]]:
+        for low in range(0, len(block), self.rows):
+            some = slice(low, min(low + self.rows, len(block)))
+            units = (block[some, : self.depth] * factors[some, None]).astype(self.dtype)
+            yield some, units.astype(np.float64)
+
+    def add(self, block: Any, factors: Any, sums: Any, fresh: bool) -> None:
+        """Add a block's rows to the sums; if they are `fresh` these begin here, else were zeros."""
+        if fresh:
+            sums[:] = 0.0
+        for _, units in self._units(block, factors):
+            for column, (above, square) in enumerate(self.strips(sums), self.first):
+                products = units[:, : column + 1].T @ units[:, column]
+                above[0, :, 0] += products[:-1]
+                square[0, 0, 0] += products[-1]
+
+    def add_energies(self, block: Any, factors: Any, triangle: Any, out: Any) -> None:
+        """Add to `out` these strips' share of u T u, T the triangle, for each of a block's rows."""
+        for some, units in self._units(block, factors):
+            for column, (above, square) in enumerate(self.strips(triangle), self.first):
+                products = units[:, :column] @ above[0, :, 0] + units[:, column] * square[0, 0, 0]
+                out[some] += units[:, column] * products

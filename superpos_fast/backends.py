@@ -37,6 +37,7 @@ class Kernels(Protocol):
     BestFold: Any
     RanksFold: Any
     TotalFold: Any
+    SecondMoment: Any
 
     def prepare(self, dtype: Any, /) -> None: ...
     def packed_depth(self, depth: int, /) -> tuple[int, int]: ...

@@ -23,13 +23,13 @@ from .backends import ScreeningKernels
 from .distribution import Quantity, _edges, _quantity, bin_counts, bin_thresholds
 from .execution import Execution, check_keywords
 from .floating import ieee_mode
-from .moments import _sums_of, moment_bound
 from .plan import Demand, make_plan
 from .problem import Problem, posed
 from .reductions import Counts, Ranking, Total
 from .results import Coherence, Run
 from .run import reduce_pairs
 from .screening import float32_bound
+from .second_moment import moment_bound, squares_of
 from .selection import reaching
 from .vectors import Matrix, as_matrix, check_count, check_zero
 
@@ -439,7 +439,7 @@ class _Mean:
             rows=sample.problem.columns,
             plan=replace(plan, rows=plan.columns, triangle=True),
         )
-        squares = _sums_of(alone, "float32", lambda pairs: None).energies() / (rows - 1)
+        squares = squares_of(alone).energies() / (rows - 1)
         slack = moment_bound(rows, depth) * rows / (rows - 1)
         ceilings = np.sqrt(squares + slack)
         return ceilings, float((ceilings - np.maximum(squares - slack, 0.0)).max())

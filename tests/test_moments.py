@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import frames
 import oracles
+from helpers import output_of
 from strategies import FAMILIES, INTEGERS, tables, two_tables, without_zero_rows
 from superpos_fast import moments
 from superpos_fast.moments import (
@@ -19,10 +20,10 @@ from superpos_fast.moments import (
     frame_potential,
     interference,
     mean_signed_cosine,
-    moment_bound,
     rms_cosine,
 )
 from superpos_fast.problem import posed
+from superpos_fast.second_moment import moment_bound
 
 PRECISIONS = ["float32", "float64"]
 FUNCTIONS = [frame_potential, interference, dimensionality, rms_cosine]
@@ -302,6 +303,67 @@ def test_progress(function, shape):
     pairs = shape[0] * (shape[0] - 1) // 2
     assert seen[-1] == (pairs, pairs)
     assert seen == sorted(seen)
+
+
+# The kernels
+
+KERNELS = """
+import sys
+import numpy as np
+from dataclasses import replace
+from superpos_fast.kernels import reference
+from superpos_fast.kernels.cpu import simd
+chosen = [entry for entry in simd.INSTRUCTION_SETS if entry.name == sys.argv[1]]
+simd.INSTRUCTION_SETS = tuple(replace(entry, requires=frozenset()) for entry in chosen)
+from superpos_fast.kernels.cpu import entry
+
+rng = np.random.default_rng(6)
+for depth, wanted in (1, None), (7, None), (200, None), (200, (1, 3)):
+    table = rng.standard_normal((90, depth)) + 0.2
+    for read in np.float32, np.float64:
+        block = table.astype(read)
+        for dtype in np.float32, np.float64:
+            unit = entry.SecondMoment.shape(dtype)[0]
+            strips = wanted or (0, -(-depth // unit))
+            moment = entry.SecondMoment(depth, *strips, 32, dtype)
+            inverse = 1.0 / np.linalg.norm(block.astype(float), axis=1)
+            factors = inverse.astype(np.result_type(read, dtype))
+            sums = np.zeros(moment.size, dtype)
+            for _ in range(2):
+                moment.add(block[:50], factors[:50], sums, True)
+            moment.add(block[50:], factors[50:], sums, False)
+            # Zeros in front make the columns whole strips.
+            units = np.zeros((90, -depth % unit + depth))
+            units[:, -depth:] = block * inverse[:, None]
+            plain = reference.SecondMoment(units.shape[1], *(unit * s for s in strips), 90, float)
+            whole = np.zeros(plain.size)
+            plain.add(units, np.ones(90), whole, True)
+            square = units.T @ units
+            for strip, (above, corner) in zip(range(*strips), moment.strips(sums)):
+                columns = slice(strip * unit, (strip + 1) * unit)
+                found = np.concatenate([above, corner], axis=1).transpose(1, 0, 2)
+                gap = found.reshape(-1, unit) - square[: columns.stop, columns]
+                assert abs(gap).max() < (1e-13 if dtype == np.float64 else 1e-5)
+                corner *= 0.5
+            for column, (above, corner) in enumerate(plain.strips(whole), unit * strips[0]):
+                np.testing.assert_allclose(above[0, :, 0], square[:column, column], atol=1e-12)
+                corner *= 0.5
+            ours, theirs = np.zeros((2, 90))
+            moment.add_energies(block, factors, sums, ours)
+            plain.add_energies(units, np.ones(90), whole, theirs)
+            assert abs(ours - theirs).max() < (1e-12 if dtype == np.float64 else 1e-4)
+print("good")
+"""
+
+
+@pytest.mark.parametrize("name", ["avx512", "avx2", "neon", "portable"])
+def test_every_register_block(name, tmp_path):
+    """Against plain NumPy and the reference: padded depths, some strips only, every type."""
+    numba = pytest.importorskip("numba")
+    if numba.config.DISABLE_JIT:
+        pytest.skip("compares compiled kernels")
+    place = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    assert output_of(KERNELS, name, environment=place, timeout=400) == ["good"]
 
 
 # Refusals and examples

@@ -14,9 +14,9 @@ import family_oracles as naive
 from helpers import output_of
 from strategies import executions, tables
 from superpos_fast import coherence, mean_cosine
-from superpos_fast.moments import moment_bound
 from superpos_fast.sampling import Estimate, estimate, mean_bounds, sure_rank
 from superpos_fast.screening import float32_bound
+from superpos_fast.second_moment import moment_bound
 
 FEW = {"rows": st.integers(2, 60), "depth": st.integers(1, 40)}
 BOUND = float32_bound(64, 64)

@@ -6,5 +6,6 @@ rows           survey, scale, the deciding dot product and cosine of a pair
 panels         packing
 micro_f32      register block of the screen           micro_f64   of the decision
 screens        tile walk of the screen                decisions   of the decision
+second_moment  sums of products of unit rows, and rows' energies in them
 entry          NumPy arrays in, NumPy arrays out: what the table of backends points at
 """

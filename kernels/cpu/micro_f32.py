@@ -48,9 +48,10 @@ _PLACES = [(row, v) for row in range(ROWS) for v in range(VECTORS)]
 
 
 def multiply_add(builder: Any, left: Any, right: Any, total: Any) -> Any:
-    """Emit left * right + total."""
+    """Emit left * right + total, of vectors of any width and precision."""
     if REGISTERS.fused:
-        return SINGLE.intrinsic(builder, "fma", [left, right, total])
+        words = Vectors(total.type.element, total.type.count)
+        return words.intrinsic(builder, "fma", [left, right, total])
     return builder.fadd(total, builder.fmul(left, right))
 
 
@@ -67,16 +68,20 @@ def panel_places(builder: Any, a_at: Any, b_at: Any, depth: Any) -> tuple[list[A
     return rows, columns
 
 
-def _accumulate(builder: Any, a: Any, a_at: Any, b: Any, b_at: Any, depth: Any) -> list[Any]:
-    """Emit prolog and main loop; return the block's sums in registers."""
-    rows, columns = panel_places(builder, a_at, b_at, depth)
-    with depth_loop(builder, depth, UNROLL, [SINGLE.zero()] * len(_PLACES)) as (k, sums):
+def accumulate(builder: Any, words: Vectors, left: Any, right: Any, depth: Any) -> list[Any]:
+    """Emit prolog and main loop; return the block's sums in registers.
+
+    A side is (data, where each row or vector of columns begins, step from depth to depth).
+    """
+    (a, rows, a_step), (b, columns, b_step) = left, right
+    with depth_loop(builder, depth, UNROLL, [words.zero()] * len(_PLACES)) as (k, sums):
         for turn in range(UNROLL):
-            here = builder.mul(builder.add(k, index(turn)), index(LANES))
-            loaded = [SINGLE.load(builder, b, builder.add(at, here)) for at in columns]
+            here = builder.add(k, index(turn))
+            a_here, b_here = builder.mul(here, a_step), builder.mul(here, b_step)
+            loaded = [words.load(builder, b, builder.add(at, b_here)) for at in columns]
             for row, at in enumerate(rows):
-                entry = builder.load(builder.gep(a, [builder.add(at, here)]))
-                spread = SINGLE.broadcast(builder, entry)
+                entry = builder.load(builder.gep(a, [builder.add(at, a_here)]))
+                spread = words.broadcast(builder, entry)
                 for v, column in enumerate(loaded):
                     place = row * VECTORS + v
                     sums[place] = multiply_add(builder, spread, column, sums[place])
@@ -145,7 +150,9 @@ def _emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     )
     _, a_at, _, b_at, depth, _, c_at, c_stride, resume, keep, mask = args[:11]
     places = block_places(builder, c_at, c_stride)
-    sums = _accumulate(builder, a, a_at, b, b_at, depth)
+    rows, columns = panel_places(builder, a_at, b_at, depth)
+    step = index(LANES)
+    sums = accumulate(builder, SINGLE, (a, rows, step), (b, columns, step), depth)
     totals = resumed(builder, SINGLE, sums, c, places, resume)
     compare, store, done = (
         builder.append_basic_block(name) for name in ("compare", "store", "done")
