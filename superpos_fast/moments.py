@@ -56,8 +56,8 @@ def frame_potential(
     Computed as |S|_F^2 with S = X^T X, X the unit rows (Benedetto & Fickus 2003, *Finite normalized
     tight frames*): n d^2 operations, or n^2 d where n < d.  Off by at most 2 n^2 b with
     b = `superpos_fast.second_moment.moment_bound(n, d, precision)`, 3.5e-5 for float32 and 7.2e-12
-    for float64 at n = 1,000,000, d = 256.  Equal from call to call for the same memory cap, and
-    where n < d for the same BLAS.
+    for float64 at n = 1,000,000, d = 256.  Equal from call to call for the same threads and
+    memory, and where n < d for the same BLAS.
 
     Examples
     --------
