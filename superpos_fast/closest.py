@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .execution import Execution
 from .problem import Problem, posed
-from .reductions import Ranking
+from .reductions import Ranking, list_blocks
 from .results import Coherence, Nearest, Overlap
 from .run import reduce_pairs
 from .vectors import Matrix, check_count, check_flag
@@ -310,9 +310,11 @@ def babel(
     ) as problem:
         _check_neighbours(problem, k, False)
         cosines, _ = _ranked(problem, k, "both", True).ranked()
-        kept = np.abs(cosines[problem.rows.squares > 0.0])
-        sums: NDArray[np.float64] = np.cumsum(kept, axis=1).max(axis=0)
-        return sums
+        largest = np.zeros(k)
+        for some in list_blocks(cosines):
+            kept = np.abs(cosines[some][problem.rows.squares[some] > 0.0])
+            np.maximum(largest, np.cumsum(kept, axis=1).max(axis=0, initial=0.0), out=largest)
+        return largest
 
 
 def mmcs(

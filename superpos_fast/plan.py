@@ -27,6 +27,13 @@ _MOST_SURVIVORS = 1 << 18
 _FEWEST = 256
 
 _LARGEST_PIECE = 576
+# Bytes: 48 x 48 at d = 96.  Pieces of 8 x 8 took 26 s for 2e8 pairs, most of it Python; and
+# what a thread clears before each piece and reads after it, 64 MB for a million bins, should not be
+# many times the piece.
+_LEAST_PIECE = 2**17
+_PIECE_SHARE = 8
+# Threads, records and what else the interpreter makes in a call.
+_OBJECT_BYTES = 2**17
 # Multiply-adds from which codes are tried: 10 to 20 ms of float32, next to which looking at a
 # sample of the rows is little.
 _CODED_WORK = 2 * 10**9
@@ -277,7 +284,7 @@ class _Needs:
         self, rows: int, units: int, depth: int, kernels: Kernels, demand: Demand, codes: bool
     ) -> None:
         self._scaled = 8 * (-(-depth // 8) * 8)
-        self._state = _STATE_BYTES * rows + demand.state
+        self._state = _OBJECT_BYTES + _STATE_BYTES * rows + demand.state
         self._scratch: int = kernels.SCRATCH_BYTES
         self._piece_unit: int = kernels.DECIDE_UNIT
         self._panel: int = kernels.PANEL
@@ -290,8 +297,9 @@ class _Needs:
         self._packed = min(self._all_packed, 2 * kernels.UNIT * self.packed_row)
         self._pair = 4 * self._scaled
         self._pair_bytes: int = kernels.PAIR_BYTES
+        self._least_piece = self._piece_within(max(_LEAST_PIECE, demand.thread // _PIECE_SHARE))
         self._work: int = max(
-            self._piece_bytes(self._piece_unit), self._pair, self._read_bytes(self._panel)
+            self._piece_bytes(self._least_piece), self._pair, self._read_bytes(self._panel)
         )
         self._line = demand.line + demand.listed * _SURVIVOR_BYTES
         self._lines: int = kernels.TILE_ROWS + kernels.TILE_COLUMNS
@@ -345,6 +353,9 @@ class _Needs:
 
     def piece(self, room: int) -> int:
         """Return the side of the largest piece that can be decided."""
+        return max(self._least_piece, self._piece_within(room))
+
+    def _piece_within(self, room: int) -> int:
         return min(
             self._fit(self._piece_bytes, self._piece_unit, room),
             _LARGEST_PIECE // self._piece_unit * self._piece_unit,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterator
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -23,6 +24,8 @@ from .vectors import Vectors
 _MOST_LISTED_PER_LINE = 64
 # Of a thread, for each of the k best of the rows and columns of a decided piece.
 _PIECE_BYTES = 2 * 8 * 576
+# Of lists that are sorted at a time: 256 KiB with all that sorting them makes.
+_SORTED_ENTRIES = 2**12
 
 
 class Reduction(Protocol):
@@ -75,6 +78,13 @@ class Reduction(Protocol):
 
     def decided(self, i: Any, j: Any, cosines: Any, kernels: Kernels) -> None:
         """Take listed pairs with their cosines."""
+
+
+def list_blocks(lists: Any) -> Iterator[slice]:
+    """Yield slices of lists, a row each, that hold some 4096 entries each."""
+    step = max(1, _SORTED_ENTRIES // lists.shape[1])
+    for start in range(0, len(lists), step):
+        yield slice(start, start + step)
 
 
 class Ranking:
@@ -210,12 +220,19 @@ class Ranking:
                 kernels.keep_best(groups, keys, cosines, self.magnitude, best, best_keys)
 
     def ranked(self, side: int = 0) -> tuple[Any, Any]:
-        """Return the lists, best first: cosines and keys; NaN and -1 where there are no more."""
+        """Sort the lists, best first, and return cosines and keys; NaN and -1 beyond the pairs.
+
+        In place and a few lists at a time: the lists are as large as the result.
+        """
         best, keys = self.lists[side]
-        strength = np.where(keys < 0, -np.inf, np.abs(best) if self.magnitude else best)
-        order = np.lexsort((keys, -strength), axis=1)
-        best, keys = (np.take_along_axis(part, order, axis=1) for part in (best, keys))
-        return np.where(keys < 0, np.nan, best), keys
+        for some in list_blocks(best):
+            cosines, places = best[some], keys[some]
+            strength = np.where(places < 0, -np.inf, np.abs(cosines) if self.magnitude else cosines)
+            order = np.lexsort((places, -strength), axis=1)
+            keys[some] = np.take_along_axis(places, order, axis=1)
+            best[some] = np.take_along_axis(cosines, order, axis=1)
+            best[some][keys[some] < 0] = np.nan
+        return best, keys
 
     def pairs(self) -> tuple[Any, Any, Any]:
         """Return the best of all pairs, best first: i, j and their cosines."""
@@ -262,7 +279,7 @@ class Counts:
     def demand(thresholds: int, selective: bool = False) -> Demand:
         """Return what so many thresholds need of memory."""
         return Demand(
-            state=16 * thresholds, thread=2**17 + 40 * thresholds, line=8, selective=selective
+            state=48 * thresholds, thread=2**18 + 64 * thresholds, line=8, selective=selective
         )
 
     def fold(self, kernels: Kernels, plan: Plan, bound: float) -> Any:
