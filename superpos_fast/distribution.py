@@ -8,36 +8,20 @@ from typing import Any, Literal, Unpack, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .angles import above, cosines_of, real_numbers
+from .angles import above, real_numbers
+from .bins import Quantity, bin_counts, bin_edges, bin_thresholds, scale_of
 from .execution import Execution
 from .moments import mean_signed_cosine
 from .problem import Problem, posed
 from .reductions import Counts, Total
 from .run import reduce_pairs
 from .selection import reaching
-from .vectors import Matrix, check_count, check_flag
+from .vectors import Matrix, check_flag
 
-Quantity = Literal["angle", "line_angle", "cosine", "abs_cosine"]
-
-# Whole range, whether magnitudes of cosines are meant, and whether it is an angle.
-_QUANTITIES: dict[str, tuple[float, float, bool, bool]] = {
-    "angle": (0.0, 180.0, False, True),
-    "line_angle": (0.0, 90.0, True, True),
-    "cosine": (-1.0, 1.0, False, False),
-    "abs_cosine": (0.0, 1.0, True, False),
-}
-_MOST_BINS = 10**7
 # Thresholds of one pass of a quantile's bisection, shared by all quantiles.
 _LEVELS = 4096
 _BYTES_PER_CANDIDATE = 256
 _GUESSES = 64
-
-
-def _quantity(of: object) -> tuple[float, float, bool, bool]:
-    if not isinstance(of, str) or of not in _QUANTITIES:
-        known = ", ".join(repr(name) for name in _QUANTITIES)
-        raise ValueError(f"of: must be one of {known}, got {of!r}")
-    return _QUANTITIES[of]
 
 
 def histogram(
@@ -96,53 +80,11 @@ def histogram(
     >>> counts.tolist()
     [2, 1, 0]
     """
-    lowest, highest, magnitude, is_angle = _quantity(of)
-    edges = _edges(bins, range, lowest, highest)
+    lowest, highest, magnitude, is_angle = scale_of(of)
+    edges = bin_edges(bins, range, lowest, highest)
     with posed(vectors, other, zero, execution, lambda n, m: Counts.demand(edges.size)) as problem:
         reached = reaching(problem, bin_thresholds(edges, is_angle), magnitude)
     return bin_counts(reached, is_angle), edges
-
-
-def bin_thresholds(edges: Any, is_angle: bool) -> Any:
-    """Return the cosine thresholds of a histogram, one an edge, in the edges' order.
-
-    Cosines that reach an edge's threshold are in its bin or above; of angles, they are in a bin
-    before its own.  The last bin holds its upper edge.
-    """
-    if not is_angle:
-        return np.append(edges[:-1], above(edges[-1]))
-    # Beyond 0 and 180 degrees, where cosines turn back, no pair and every pair reaches an edge.
-    inside = cosines_of(np.clip(edges, 0.0, 180.0))
-    cosines = np.where(edges < 0.0, 2.0, np.where(edges > 180.0, -2.0, inside))
-    return np.append(above(cosines[:-1]), cosines[-1])
-
-
-def bin_counts(reached: Any, is_angle: bool) -> NDArray[np.int64]:
-    """Return the counts of bins from those of the thresholds between them."""
-    differences: NDArray[np.int64] = np.diff(reached)
-    return differences if is_angle else -differences
-
-
-def _edges(
-    bins: Any, limits: tuple[float, float] | None, lowest: float, highest: float
-) -> NDArray[np.float64]:
-    if np.ndim(bins) == 0:
-        count = check_count(bins, "bins", 1, _MOST_BINS)
-        low, high = lowest, highest
-        if limits is not None:
-            ends = real_numbers(limits, "range", -np.inf, np.inf)
-            if ends.shape != (2,) or not np.isfinite(ends).all() or ends[0] >= ends[1]:
-                raise ValueError(f"range: must be two finite numbers, ascending, got {limits!r}")
-            low, high = ends
-        return np.linspace(low, high, count + 1)
-    if limits is not None:
-        raise ValueError("range: must come with a number of bins, got edges")
-    edges: NDArray[np.float64] = real_numbers(bins, "bins", -np.inf, np.inf)
-    if edges.ndim != 1 or len(edges) < 2:
-        raise ValueError(f"bins: must be a number, or at least two edges, got shape {edges.shape}")
-    if not np.isfinite(edges).all() or (np.diff(edges) < 0.0).any():
-        raise ValueError("bins: edges must be finite and ascending, got others")
-    return edges
 
 
 @overload
@@ -219,7 +161,7 @@ def quantile(
     >>> superpos_fast.quantile([[1, 0], [0, 1], [1, 1]], [0.5, 1.0]).round(9).tolist()
     [45.0, 90.0]
     """
-    _, _, magnitude, is_angle = _quantity(of)
+    _, _, magnitude, is_angle = scale_of(of)
     shares = real_numbers(q, "q", 0.0, 1.0)
     with posed(vectors, other, zero, execution, lambda n, m: Counts.demand(_LEVELS)) as problem:
         total = problem.pairs

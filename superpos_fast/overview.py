@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import null
+from .bins import bin_counts, bin_thresholds
 from .bounds import welch_bound
-from .distribution import bin_counts, bin_thresholds
 from .execution import Execution
 from .moments import mean_square_cosine
 from .plan import Demand

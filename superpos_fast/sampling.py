@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .angles import real_numbers, threshold_cosines
 from .backends import ScreeningKernels
-from .distribution import Quantity, _edges, _quantity, bin_counts, bin_thresholds
+from .bins import Quantity, bin_counts, bin_edges, bin_thresholds, scale_of
 from .execution import Execution, check_keywords
 from .floating import ieee_mode
 from .plan import Demand, make_plan
@@ -354,9 +354,9 @@ def _question(of: object, options: dict[str, Any]) -> _Question:
         return _Count(threshold_cosines(own["cosine"], own["angle"], signed=False))
     if of == "histogram":
         quantity = "angle" if own["quantity"] is None else own["quantity"]
-        lowest, highest, magnitude, is_angle = _quantity(quantity)
+        lowest, highest, magnitude, is_angle = scale_of(quantity)
         bins = 180 if own["bins"] is None else own["bins"]
-        return _Histogram(_edges(bins, own["range"], lowest, highest), magnitude, is_angle)
+        return _Histogram(bin_edges(bins, own["range"], lowest, highest), magnitude, is_angle)
     if of == "row_maximum":
         q = _USUAL_QUANTILES if own["q"] is None else own["q"]
         return _RowMaximum(real_numbers(q, "q", 0.0, 1.0))
