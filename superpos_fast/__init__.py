@@ -5,11 +5,11 @@ from .alignment import BasisAlignment, Neurons, basis_alignment, neurons
 from .bounds import welch_bound
 from .closest import babel, coherence, mmcs, mutual_nearest, nearest
 from .distribution import histogram, mean_cosine, quantile
+from .estimation import Estimate, estimate
 from .execution import Execution
 from .moments import dimensionality, frame_potential, interference, rms_cosine
 from .overview import AngleStatistics, describe
 from .results import Coherence, Nearest, Overlap, Pairs, Run, Tolerance
-from .sampling import Estimate, estimate
 from .selection import count, pairs, within_tolerance
 
 __all__ = [
