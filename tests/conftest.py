@@ -1,6 +1,10 @@
 """Hypothesis profiles: `ci` by default, `--hypothesis-profile=thorough` for a long hunt."""
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+# Failed checks in these show values, as those in tests do.
+pytest.register_assert_rewrite("distribution_checks", "selection_checks")
 
 UNHURRIED = {
     "deadline": None,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import oracles
@@ -31,6 +32,15 @@ class Exporter:
 
     def __dlpack_device__(self):
         return self.device
+
+
+def gaussian(rows, depth, seed=0):
+    return np.random.default_rng(seed).standard_normal((rows, depth), dtype=np.float32)
+
+
+def few(two):
+    """The first rows of two tables."""
+    return [table[:90] for table in two]
 
 
 def smallest_memory(vectors, other=None, **options) -> int:

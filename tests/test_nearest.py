@@ -10,16 +10,13 @@ from hypothesis import strategies as st
 
 import family_oracles as naive
 import frames
+from helpers import gaussian
 from strategies import executions, sparse, tables, ternary, two_tables
 from superpos_fast import Nearest, coherence, nearest
 
 FEW = {"rows": st.integers(2, 90), "depth": st.integers(1, 70)}
 TIES = {"families": [ternary, sparse]}
 TABLE = np.random.default_rng(0).standard_normal((40, 6))
-
-
-def gaussian(rows, depth, seed=0):
-    return np.random.default_rng(seed).standard_normal((rows, depth), dtype=np.float32)
 
 
 def agree(found, expected):

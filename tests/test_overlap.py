@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import family_oracles as naive
 import frames
+from helpers import gaussian
 from strategies import executions, sparse, tables, ternary, two_tables
 from superpos_fast import babel, coherence, mmcs, mutual_nearest, nearest
 
@@ -18,10 +19,6 @@ FEW = {"rows": st.integers(2, 90), "depth": st.integers(1, 70)}
 TIES = {"families": [ternary, sparse]}
 TABLE = np.random.default_rng(0).standard_normal((40, 6))
 seeds = st.integers(0, 999)
-
-
-def gaussian(rows, depth, seed=0):
-    return np.random.default_rng(seed).standard_normal((rows, depth), dtype=np.float32)
 
 
 def directions(found):
