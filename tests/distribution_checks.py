@@ -65,7 +65,10 @@ def check_description(table, other=None, zero="raise", execution=None):
 
 
 def edges_in_data(angles, of, seed):
-    """Edges that are angles or cosines of pairs, and their neighbours; uneven and ascending."""
+    """Edges that are angles or cosines of pairs, and their neighbours; uneven and ascending.
+
+    Of angles, some are below 0 or above 180 degrees.
+    """
     rng = np.random.default_rng(seed)
     values = angles.values(signed=of not in naive.OF_LINES)
     chosen = rng.choice(values, min(8, 1 + seed % 9))
@@ -80,6 +83,9 @@ def edges_in_data(angles, of, seed):
         cosines = naive.threshold(angle=edges)
         lowest = np.minimum.accumulate(np.append(2.0, cosines))
         edges = edges[cosines < lowest[:-1]]
+        below = ([], [-1e-9], [-400, -90])[seed % 3]
+        above = ([], [360], [190, 370])[seed // 3 % 3]
+        edges = np.concatenate([below, edges, above])
     return edges
 
 

@@ -113,13 +113,17 @@ def within_tolerance(angles, *, cosine=None, angle=None) -> bool:
 
 
 def histogram(angles, *, bins=180, range=None, of="angle"):  # noqa: A002
-    """Counts and edges; a bin of angles begins at its first edge's cosine and goes down."""
+    """Counts and edges; a bin of angles begins at its first edge's cosine and goes down.
+
+    Edges below 0 or above 180 degrees have no cosine: all angles are after, or before.
+    """
     values = angles.values(signed=of not in OF_LINES)
     limits = FULL_RANGE[of] if range is None else range
     if of not in OF_ANGLES:
         return np.histogram(values, bins, limits)
     edges = np.linspace(*limits, bins + 1) if np.ndim(bins) == 0 else np.asarray(bins, dtype=float)
-    cosines = threshold(angle=edges)
+    cosines = threshold(angle=np.clip(edges, 0, 180))
+    cosines[edges < 0], cosines[edges > 180] = np.inf, -np.inf
     inside = values[(values <= cosines[0]) & (values >= cosines[-1])]
     place = np.searchsorted(-cosines, -inside, side="right") - 1
     last = len(edges) - 2

@@ -58,7 +58,7 @@ def test_edges_in_ties(table, of, seed, execution):
         check_histogram(angles, table, bins=edges, of=of)
 
 
-@given(tables(**FEW), kinds, st.floats(0, 0.9), st.floats(0.05, 1), seeds, executions())
+@given(tables(**FEW), kinds, st.floats(-2, 0.9), st.floats(0.05, 2), seeds, executions())
 def test_ranges_that_cut_values_off(table, of, start, share, seed, execution):
     low, high = naive.FULL_RANGE[of]
     first = low + (high - low) * start

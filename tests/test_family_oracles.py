@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import family_oracles as naive
@@ -122,6 +122,25 @@ def test_distributions(of, case, bins, seed):
     for signed in (False, True):
         plain = math.fsum(cos if signed else abs(cos) for cos in expected.values()) / len(expected)
         assert naive.mean_cosine(angles, signed) == plain
+
+
+within = st.sampled_from([0.0, 90.0, 180.0]) | st.floats(1, 179)
+beyond = st.floats(-400, 0, exclude_max=True) | st.floats(180, 400, exclude_min=True)
+
+
+@pytest.mark.parametrize("of", naive.OF_ANGLES)
+@given(case=cases(), edges=st.lists(within | beyond, min_size=2, max_size=9).map(sorted))
+def test_angle_edges_beyond_what_angles_reach(of, case, edges):
+    """NumPy's histogram of the angles themselves, wherever no rounding decides."""
+    angles = naive.pair_cosines(*case)
+    values = angles.values(signed=of not in naive.OF_LINES)
+    degrees = np.degrees(np.arccos(values))
+    apart = np.abs(degrees[:, None] - edges)
+    exact = np.isin(values, [-1, 0, 1])[:, None]
+    assume(((apart > 1e-5) | (apart == 0) & exact).all())
+    counts, found = naive.histogram(angles, bins=edges, of=of)
+    assert counts.tolist() == np.histogram(degrees, edges)[0].tolist()
+    assert found.tolist() == edges
 
 
 def test_bins_of_angles_begin_at_their_edge():
