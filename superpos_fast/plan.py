@@ -27,11 +27,12 @@ _MOST_SURVIVORS = 1 << 18
 _FEWEST = 256
 
 _LARGEST_PIECE = 576
-# Bytes: 48 x 48 at d = 96.  Pieces of 8 x 8 took 26 s for 2e8 pairs, most of it Python; and
-# what a thread clears before each piece and reads after it, 64 MB for a million bins, should not be
-# many times the piece.
-_LEAST_PIECE = 2**17
+# What a thread clears before each piece and reads after it, 32 bytes a bin, is no more than so many
+# times the piece: a million bins of 1500 x 64 took minutes at the smallest cap, and 2 s with this.
 _PIECE_SHARE = 8
+# Packed rows have no less than such a part of a thread's memory.  With two `UNIT`s of rows, one
+# tile of 48 x 48 a packing, the 10 nearest of 6000 x 32 took 4.9 s at the smallest cap, not 0.14 s.
+_PACKED_SHARE = 2
 # Threads, records and what else the interpreter makes in a call.
 _OBJECT_BYTES = 2**17
 # Multiply-adds from which codes are tried: 10 to 20 ms of float32, next to which looking at a
@@ -294,10 +295,9 @@ class _Needs:
             words, _ = cast("ScreeningKernels", kernels).code_words(depth)
             self.packed_row += 2 * (4 * words + _CODE_BYTES)
         self._all_packed: int = units * kernels.UNIT * self.packed_row
-        self._packed = min(self._all_packed, 2 * kernels.UNIT * self.packed_row)
         self._pair = 4 * self._scaled
         self._pair_bytes: int = kernels.PAIR_BYTES
-        self._least_piece = self._piece_within(max(_LEAST_PIECE, demand.thread // _PIECE_SHARE))
+        self._least_piece = self._piece_within(demand.thread // _PIECE_SHARE)
         self._work: int = max(
             self._piece_bytes(self._least_piece), self._pair, self._read_bytes(self._panel)
         )
@@ -310,6 +310,8 @@ class _Needs:
             + self._line * (self._lines + 2 * kernels.UNIT)
             + self._work
         )
+        least_packed = max(2 * kernels.UNIT * self.packed_row, self._own // _PACKED_SHARE)
+        self._packed = min(self._all_packed, least_packed)
 
     def smallest(self, threads: int) -> int:
         """Return the smallest cap in which that many threads can work."""
