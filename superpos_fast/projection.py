@@ -11,7 +11,7 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Any, cast
@@ -20,7 +20,7 @@ import numpy as np
 
 from .backends import ScreeningKernels
 from .problem import Problem
-from .reductions import Reduction
+from .reductions import Selective
 from .screening import UNIT_ROUNDOFF_32, code_constant, hoeffding_deviations
 from .vectors import Vectors
 
@@ -117,9 +117,9 @@ class Coding:
         return entries, np.sqrt(np.maximum(1.0 + 2.0**-20 - inside**2, 0.0))
 
 
-def choose_coding(problem: Problem, reductions: Sequence[Reduction]) -> Coding | None:
+def choose_coding(problem: Problem, reduction: Selective) -> Coding | None:
     """Return how to code the rows for what is asked; None if that does not pay."""
-    if not problem.plan.codes or len(reductions) > 1 or not reductions[0].selective:
+    if not problem.plan.codes:
         return None
     kernels = cast("ScreeningKernels", problem.kernels)
     certain = problem.screen == "deterministic"
@@ -130,7 +130,7 @@ def choose_coding(problem: Problem, reductions: Sequence[Reduction]) -> Coding |
         constant=code_constant(problem.depth, problem.depth),
         seed=problem.seed,
     )
-    sample = _Sample(problem, kernels, reductions[0])
+    sample = _Sample(problem, kernels, reduction)
     cost, best = _WORTHWHILE * problem.depth, None
     for candidate in sample.candidates(coding):
         promised = sample.cost(candidate)
@@ -163,7 +163,7 @@ class _Side:
 class _Sample:
     """Some rows of both sides, and what is asked about them."""
 
-    def __init__(self, problem: Problem, kernels: ScreeningKernels, reduction: Reduction) -> None:
+    def __init__(self, problem: Problem, kernels: ScreeningKernels, reduction: Selective) -> None:
         self._kernels, self._depth = kernels, problem.depth
         self._random = np.random.default_rng(problem.seed)
         self._magnitude = reduction.magnitude

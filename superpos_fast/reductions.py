@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
-from typing import Any, Literal, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 
@@ -38,40 +38,18 @@ class Reduction(Protocol):
     Attributes
     ----------
     selective : bool
-        Whether pairs below some value, of a row or of all, do not matter at all.
-    of_each : bool
-        Whether every vector has such a value of its own.
-    magnitude : bool
-        Whether |cos| is compared, not cos.
+        Whether pairs below some value, of a row or of all, do not matter at all: then it is a
+        `Selective` one.
     """
 
     @property
     def selective(self) -> bool: ...
-    @property
-    def of_each(self) -> bool: ...
-    @property
-    def magnitude(self) -> bool: ...
-
-    def likely_gates(self, strengths: Any) -> Any:
-        """Return, for a sample's strengths (cosines or magnitudes), a gate for each row of them.
-
-        -inf in it where there is no pair; of selective reductions only.
-        """
 
     def fold(self, kernels: Kernels, plan: Plan, bound: float) -> Any:
         """Return a fold; float32 values are within `bound` of their cosines."""
 
     def aim(self, fold: Any, tile: Tile, bound: float | None) -> bool:
         """Aim a fold at a tile of float32 values, or (no bound) at a piece of decided cosines."""
-
-    def blind(self, tile: Tile) -> bool:
-        """Return whether it is not known yet what matters to some row or column of a tile."""
-
-    def aim_above(self, fold: Any, tile: Tile, spread: float) -> bool:
-        """Aim a fold at a tile of values that cosines do not exceed, nor fall `spread` short of.
-
-        Of selective reductions only; the fold is not absorbed, as all that matters is listed.
-        """
 
     def absorb(self, fold: Any, tile: Tile) -> None:
         """Take what the fold has gathered of the tile, apart from listed pairs."""
@@ -80,11 +58,50 @@ class Reduction(Protocol):
         """Take listed pairs with their cosines."""
 
 
+class Selective(Reduction, Protocol):
+    """What a screen that rules pairs out asks besides.
+
+    Attributes
+    ----------
+    of_each : bool
+        Whether every vector has a value of its own that pairs must reach.
+    magnitude : bool
+        Whether |cos| is compared, not cos.
+    """
+
+    @property
+    def of_each(self) -> bool: ...
+    @property
+    def magnitude(self) -> bool: ...
+
+    def likely_gates(self, strengths: Any) -> Any:
+        """Return, for a sample's strengths (cosines or magnitudes), a gate for each row of them.
+
+        -inf in it where there is no pair.
+        """
+
+    def blind(self, tile: Tile) -> bool:
+        """Return whether it is not known yet what matters to some row or column of a tile."""
+
+    def aim_above(self, fold: Any, tile: Tile, spread: float) -> bool:
+        """Aim a fold at a tile of values that cosines do not exceed, nor fall `spread` short of.
+
+        The fold is not absorbed, as all that matters is listed.
+        """
+
+
 def list_blocks(lists: Any) -> Iterator[slice]:
     """Yield slices of lists, a row each, that hold some 4096 entries each."""
     step = max(1, _SORTED_ENTRIES // lists.shape[1])
     for start in range(0, len(lists), step):
         yield slice(start, start + step)
+
+
+def selective_one(reductions: Sequence[Reduction]) -> Selective | None:
+    """Return the reduction that all is asked for, if there is but one and it is selective."""
+    if len(reductions) > 1 or not reductions[0].selective:
+        return None
+    return cast("Selective", reductions[0])
 
 
 class Ranking:
@@ -344,8 +361,7 @@ class Counts:
 class Total:
     """The sum of |cos|, tile by tile, so that the order of tiles is nothing."""
 
-    selective = of_each = False
-    magnitude = True
+    selective = False
 
     def __init__(self) -> None:
         self._parts: dict[tuple[int, int], float] = {}
@@ -367,15 +383,6 @@ class Total:
 
     def absorb(self, fold: Any, tile: Tile) -> None:
         self._parts[tile.row, tile.column] = fold.total
-
-    def blind(self, tile: Tile) -> bool:
-        return True
-
-    def aim_above(self, fold: Any, tile: Tile, spread: float) -> bool:
-        raise NotImplementedError("every pair matters to a sum")
-
-    def likely_gates(self, strengths: Any) -> Any:
-        raise NotImplementedError("every pair matters to a sum")
 
     def decided(self, i: Any, j: Any, cosines: Any, kernels: Kernels) -> None:
         """Do nothing: a sum lists no pairs."""

@@ -14,7 +14,7 @@ from .plan import Tile
 from .problem import Problem
 from .progress import reporting
 from .projection import choose_coding
-from .reductions import Reduction
+from .reductions import Reduction, selective_one
 from .screens import CodeScreen, Float32Screen, Screen
 from .vectors import Vectors, working_type
 
@@ -68,17 +68,17 @@ class _Walk:
     def screened(self) -> None:
         """Walk all tiles through the screens, group by group."""
         kernels = cast("ScreeningKernels", self.kernels)
-        coding = choose_coding(self.problem, self.reductions)
+        asked = selective_one(self.reductions)
+        coding = None if asked is None else choose_coding(self.problem, asked)
         last = Float32Screen(self.problem, self.reductions, self.decide_listed, coding is None)
         self.bound = last.bound
         with self.problem.starting():
             dtypes = tuple(working_type(s.array.dtype) for s in (self.rows, self.columns))
             kernels.rehearse(_Thread(self).folds, dtypes, coding is not None)
         screens: list[Screen] = [last]
-        if coding is not None:
-            first = CodeScreen(self.problem, self.reductions[0], self.decide_listed, coding)
-            screens.insert(0, first)
-            self.banded = self.reductions[0].of_each
+        if asked is not None and coding is not None:
+            screens.insert(0, CodeScreen(self.problem, asked, self.decide_listed, coding))
+            self.banded = asked.of_each
 
         def work(own: _Thread, tile: Tile) -> None:
             which = self._all

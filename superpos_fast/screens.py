@@ -17,7 +17,7 @@ from .backends import ScreeningKernels
 from .plan import Tile
 from .problem import Problem
 from .projection import Coding
-from .reductions import Reduction
+from .reductions import Reduction, Selective
 from .screening import code_slack, float32_bound
 from .vectors import Vectors
 
@@ -182,7 +182,7 @@ class CodeScreen:
     """
 
     def __init__(
-        self, problem: Problem, reduction: Reduction, decide: Decide, coding: Coding
+        self, problem: Problem, reduction: Selective, decide: Decide, coding: Coding
     ) -> None:
         kernels = cast("ScreeningKernels", problem.kernels)
         self._problem, self._reduction, self._decide = problem, reduction, decide
