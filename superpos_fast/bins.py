@@ -31,11 +31,11 @@ _SCALES: dict[str, Scale] = {
 _MOST_BINS = 10**7
 
 
-def scale_of(quantity: object) -> Scale:
-    """Return the scale of a quantity, by its name."""
+def scale_of(quantity: object, name: str = "of") -> Scale:
+    """Return the scale of a quantity that the argument `name` gives."""
     if not isinstance(quantity, str) or quantity not in _SCALES:
-        known = ", ".join(repr(name) for name in _SCALES)
-        raise ValueError(f"of: must be one of {known}, got {quantity!r}")
+        known = ", ".join(map(repr, _SCALES))
+        raise ValueError(f"{name}: must be one of {known}, got {quantity!r}")
     return _SCALES[quantity]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal, Unpack
 
 import numpy as np
@@ -12,7 +12,7 @@ from .angles import real_numbers
 from .bins import Quantity
 from .execution import Execution, check_keywords
 from .questions import question_of
-from .results import Coherence, Run
+from .results import ArrayRecord, Coherence, Run
 from .sampling import drawn_rows
 from .vectors import Matrix, check_count
 
@@ -23,7 +23,7 @@ _MOST_ROWS = 2**62
 
 
 @dataclass(frozen=True, eq=False)
-class Estimate:
+class Estimate(ArrayRecord):
     """What a sample of rows tells of all pairs.
 
     Attributes
@@ -59,14 +59,6 @@ class Estimate:
     at: Numbers | None = None
     largest: Coherence | None = None
     run: Run = field(default=Run(), compare=False, repr=False)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Estimate):
-            return NotImplemented
-        names = [entry.name for entry in fields(self) if entry.compare]
-        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 def estimate(

@@ -64,7 +64,7 @@ def question_of(of: object, options: dict[str, Any]) -> Question:
         return _Count(threshold_cosines(own["cosine"], own["angle"], signed=False))
     if of == "histogram":
         quantity = "angle" if own["quantity"] is None else own["quantity"]
-        lowest, highest, magnitude, is_angle = scale_of(quantity)
+        lowest, highest, magnitude, is_angle = scale_of(quantity, "quantity")
         bins = 180 if own["bins"] is None else own["bins"]
         return _Histogram(bin_edges(bins, own["range"], lowest, highest), magnitude, is_angle)
     if of == "row_maximum":
@@ -75,34 +75,26 @@ def question_of(of: object, options: dict[str, Any]) -> Question:
 
 @dataclass(frozen=True)
 class _Count:
-    thresholds: Any
-
-    @property
-    def at(self) -> Any:
-        return self.thresholds
+    at: Any
 
     def demand(self, drawn: int, population: int) -> Demand:
-        return Counts.demand(self.thresholds.size)
+        return Counts.demand(self.at.size)
 
     def answer(self, sample: Sample) -> tuple[Any, Any, Any, None]:
-        return sample.of_all(sample.reached(self.thresholds, magnitude=True))
+        return sample.of_all(sample.reached(self.at, magnitude=True))
 
 
 @dataclass(frozen=True)
 class _Histogram:
-    edges: Any
+    at: Any
     magnitude: bool
     is_angle: bool
 
-    @property
-    def at(self) -> Any:
-        return self.edges
-
     def demand(self, drawn: int, population: int) -> Demand:
-        return Counts.demand(self.edges.size)
+        return Counts.demand(self.at.size)
 
     def answer(self, sample: Sample) -> tuple[Any, Any, Any, None]:
-        thresholds = bin_thresholds(self.edges, self.is_angle)
+        thresholds = bin_thresholds(self.at, self.is_angle)
         reached = sample.reached(thresholds, self.magnitude)
         return sample.of_all(bin_counts(reached, self.is_angle))
 
@@ -157,11 +149,7 @@ class _Mean:
 
 @dataclass(frozen=True)
 class _RowMaximum:
-    q: Any
-
-    @property
-    def at(self) -> Any:
-        return self.q
+    at: Any
 
     def demand(self, drawn: int, population: int) -> Demand:
         return Ranking.demand(2, _BYTES_PER_MAXIMUM * drawn)
@@ -169,7 +157,7 @@ class _RowMaximum:
     def answer(self, sample: Sample) -> tuple[Any, Any, Any, Coherence]:
         i, j, maxima = self._maxima(sample)
         ordered = np.sort(maxima)
-        value = ordered[_places(self.q, sample.drawn) - 1]
+        value = ordered[_places(self.at, sample.drawn) - 1]
         strongest = maxima == ordered[-1]
         pairs = np.sort(np.stack([i[strongest], j[strongest]], axis=1), axis=1)
         first, second = min(pairs.tolist())
@@ -202,12 +190,12 @@ class _RowMaximum:
     def _bounds(self, ordered: Any, sample: Sample) -> tuple[Any, Any]:
         drawn, population = sample.drawn, sample.population
         padded = np.concatenate([[0.0], ordered, [1.0]])
-        risk = sample.risk / (2 * self.q.size)
-        places = _places(self.q, population)
+        risk = sample.risk / (2 * self.at.size)
+        places = _places(self.at, population)
         below = [sure_rank(int(k), drawn, population, risk) for k in places.flat]
         above = [sure_rank(population + 1 - int(k), drawn, population, risk) for k in places.flat]
         lower, upper = padded[below], padded[drawn + 1 - np.array(above, np.int64)]
-        return lower.reshape(self.q.shape), upper.reshape(self.q.shape)
+        return lower.reshape(self.at.shape), upper.reshape(self.at.shape)
 
 
 def _places(q: Any, count: int) -> Any:

@@ -86,6 +86,11 @@ class Coherence:
         return f"coherence {self.value:.9g} ({self.angle:.4f} degrees), {where}"
 
 
+def _equal(one: Any, two: Any) -> bool:
+    floats = all(np.asarray(value).dtype.kind == "f" for value in (one, two))
+    return np.array_equal(one, two, equal_nan=floats)
+
+
 class ArrayRecord:
     """Records of arrays: equal where all entries are, NaN and NaN too; not hashable."""
 
@@ -93,9 +98,7 @@ class ArrayRecord:
         if type(other) is not type(self):
             return NotImplemented
         mine, theirs = self._compared(), other._compared()
-        return all(
-            np.array_equal(one, two, equal_nan=True) for one, two in zip(mine, theirs, strict=True)
-        )
+        return all(_equal(one, two) for one, two in zip(mine, theirs, strict=True))
 
     __hash__ = None  # type: ignore[assignment]
 

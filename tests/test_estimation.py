@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import family_oracles as naive
 from helpers import output_of
-from strategies import executions, tables
+from strategies import TABLE, executions, tables
 from superpos_fast import Estimate, coherence, estimate, mean_cosine
 from superpos_fast.concentration import mean_bounds
 from superpos_fast.screening import float32_bound
@@ -18,7 +18,6 @@ from superpos_fast.second_moment import moment_bound
 FEW = {"rows": st.integers(2, 60), "depth": st.integers(1, 40)}
 BOUND = float32_bound(64, 64)
 CEILING_SLACK = moment_bound(60, 40)  # about: the difference hardly depends on it
-TABLE = np.random.default_rng(0).standard_normal((40, 6))
 QUESTIONS = [
     {"of": "count", "cosine": 0.5},
     {"of": "count", "angle": [0, 45, 60, 90]},
@@ -241,6 +240,8 @@ def test_refuses_what_all_refuse():
         ("angle", {"angle": 60}),
         ("bins", {"of": "row_maximum", "bins": 3}),
         ("bins", {"of": "histogram", "bins": 0}),
+        ("quantity", {"of": "histogram", "quantity": "x"}),
+        ("quantity", {"of": "count", "cosine": 0.5, "quantity": "cosine"}),
         ("q", {"of": "row_maximum", "q": 1.5}),
         ("q", {"of": "count", "cosine": 0.5, "q": 0.5}),
     ],
