@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ import oracles
 from superpos_fast import Coherence, coherence
 
 LARGEST_CAP = 1 << 30
+needs_compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="about compiled kernels")
 
 
 class Exporter:

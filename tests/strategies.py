@@ -177,3 +177,11 @@ def executions():
             "memory": st.sampled_from([0.0, 0.02, 0.1, 0.5, 1.0]),
         },
     )
+
+
+# What most tests of the family draw or share
+
+FEW = {"rows": st.integers(2, 90), "depth": st.integers(1, 70)}
+TIES = {"families": [ternary, sparse]}
+TABLE = np.random.default_rng(0).standard_normal((40, 6))
+seeds = st.integers(0, 999)

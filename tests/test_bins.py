@@ -11,14 +11,10 @@ import family_oracles as naive
 import frames
 from distribution_checks import OF, agree, check_histogram, edges_in_data, kinds
 from helpers import few, gaussian
-from strategies import executions, sparse, tables, ternary, two_tables
+from strategies import FEW, TABLE, TIES, executions, seeds, tables, two_tables
 from superpos_fast import estimate, histogram
 
-FEW = {"rows": st.integers(2, 90), "depth": st.integers(1, 70)}
-TIES = {"families": [ternary, sparse]}
-TABLE = np.random.default_rng(0).standard_normal((40, 6))
 each_of = pytest.mark.parametrize("of", OF)
-seeds = st.integers(0, 999)
 
 
 @given(tables(), kinds, st.sampled_from([1, 2, 7, 90, 180, 360]), executions())

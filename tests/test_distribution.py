@@ -22,14 +22,10 @@ from distribution_checks import (
     some_quantiles,
 )
 from helpers import few, gaussian
-from strategies import executions, sparse, tables, ternary, two_tables
+from strategies import FEW, TABLE, TIES, executions, seeds, tables, two_tables
 from superpos_fast import coherence, describe, histogram, mean_cosine, quantile
 
-FEW = {"rows": st.integers(2, 90), "depth": st.integers(1, 70)}
-TIES = {"families": [ternary, sparse]}
-TABLE = np.random.default_rng(0).standard_normal((40, 6))
 each_of = pytest.mark.parametrize("of", OF)
-seeds = st.integers(0, 999)
 
 
 # Quantiles of any table

@@ -1,13 +1,14 @@
 """Bad input is refused in one line that names the argument, the requirement and what came."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 from helpers import Exporter, smallest_memory
+from strategies import TABLE
 from superpos_fast import Coherence, coherence
 
 EITHER = (TypeError, ValueError)
-TABLE = np.random.default_rng(0).standard_normal((40, 6))
 
 
 def complaint(about, kind, *words, vectors=TABLE, **arguments):
@@ -112,7 +113,6 @@ def test_subnormal_rows_are_not_zero():
 
 
 def test_bfloat16_not_finite():
-    ml_dtypes = pytest.importorskip("ml_dtypes")
     bad = TABLE.astype(ml_dtypes.bfloat16)
     bad[9, 2] = np.nan
     in_either_place(bad, ValueError, "row 9", "nan")

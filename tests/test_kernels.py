@@ -6,17 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracles
-from helpers import output_of
+from helpers import needs_compiled, output_of
 from strategies import tables
 from superpos_fast.kernels import reference
+from superpos_fast.kernels.cpu import entry, micro_f32
 from superpos_fast.screening import decision_bound, float32_bound, float32_slack
 
-pytest.importorskip("numba")
-numba_disabled = pytest.importorskip("numba").config.DISABLE_JIT
-pytestmark = pytest.mark.skipif(bool(numba_disabled), reason="compares compiled kernels")
-
-if not numba_disabled:
-    from superpos_fast.kernels.cpu import entry, micro_f32
+pytestmark = needs_compiled
 
 
 def same(left, right):

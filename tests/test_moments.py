@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import frames
 import oracles
-from helpers import output_of
+from helpers import needs_compiled, output_of
 from strategies import FAMILIES, INTEGERS, tables, two_tables, without_zero_rows
 from superpos_fast import moments
 from superpos_fast.moments import (
@@ -263,6 +263,7 @@ def least_memory(vectors):
     return int(re.search(r"at least (\d+) bytes", str(refusal.value))[1])
 
 
+@needs_compiled
 @pytest.mark.parametrize("shape", [(1300, 600), (500, 600), (9000, 4)], ids=str)
 def test_memory_is_a_cap(shape):
     """S and what is added to it would be 4.3 MB in all."""
@@ -356,12 +357,10 @@ print("good")
 """
 
 
+@needs_compiled
 @pytest.mark.parametrize("name", ["avx512", "avx2", "neon", "portable"])
 def test_every_register_block(name, tmp_path):
     """Against plain NumPy and the reference: padded depths, some strips only, every type."""
-    numba = pytest.importorskip("numba")
-    if numba.config.DISABLE_JIT:
-        pytest.skip("compares compiled kernels")
     place = {"NUMBA_CACHE_DIR": str(tmp_path)}
     assert output_of(KERNELS, name, environment=place, timeout=400) == ["good"]
 

@@ -11,12 +11,8 @@ from hypothesis import strategies as st
 import family_oracles as naive
 import frames
 from helpers import gaussian
-from strategies import executions, sparse, tables, ternary, two_tables
+from strategies import FEW, TABLE, TIES, executions, tables, two_tables
 from superpos_fast import Nearest, coherence, nearest
-
-FEW = {"rows": st.integers(2, 90), "depth": st.integers(1, 70)}
-TIES = {"families": [ternary, sparse]}
-TABLE = np.random.default_rng(0).standard_normal((40, 6))
 
 
 def agree(found, expected):

@@ -12,13 +12,8 @@ from hypothesis import strategies as st
 import family_oracles as naive
 import frames
 from helpers import gaussian
-from strategies import executions, sparse, tables, ternary, two_tables
+from strategies import FEW, TABLE, TIES, executions, seeds, tables, two_tables
 from superpos_fast import babel, coherence, mmcs, mutual_nearest, nearest
-
-FEW = {"rows": st.integers(2, 90), "depth": st.integers(1, 70)}
-TIES = {"families": [ternary, sparse]}
-TABLE = np.random.default_rng(0).standard_normal((40, 6))
-seeds = st.integers(0, 999)
 
 
 def directions(found):

@@ -7,16 +7,12 @@ from functools import partial
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 import family_oracles as naive
 from distribution_checks import agree, check_description, large_table
 from helpers import few, gaussian
-from strategies import executions, tables, two_tables
+from strategies import FEW, TABLE, executions, tables, two_tables
 from superpos_fast import coherence, describe, histogram, mean_cosine, nearest
-
-FEW = {"rows": st.integers(2, 90), "depth": st.integers(1, 70)}
-TABLE = np.random.default_rng(0).standard_normal((40, 6))
 
 
 @given(tables(**FEW), executions())

@@ -12,14 +12,8 @@ import family_oracles as naive
 import frames
 from helpers import few
 from selection_checks import CHOICES, EVERY, LINE_ANGLES, agree, check_pairs
-from strategies import executions, sparse, tables, ternary, two_tables
+from strategies import FEW, TABLE, TIES, executions, seeds, tables, two_tables
 from superpos_fast import coherence, count, pairs, within_tolerance
-
-FEW = {"rows": st.integers(2, 90), "depth": st.integers(1, 70)}
-TIES = {"families": [ternary, sparse]}
-TABLE = np.random.default_rng(0).standard_normal((40, 6))
-seeds = st.integers(0, 999)
-
 
 # Pairs over a threshold
 

@@ -9,11 +9,12 @@ import pytest
 from llvmlite import binding, ir
 
 import superpos_fast as sf
+from helpers import needs_compiled
 from superpos_fast import plan, projection
+from superpos_fast.kernels.cpu import entry, micro_i8
 from superpos_fast.screening import code_constant, code_slack, hoeffding_deviations
 
-entry = pytest.importorskip("superpos_fast.kernels.cpu.entry")
-micro_i8 = pytest.importorskip("superpos_fast.kernels.cpu.micro_i8")
+pytestmark = needs_compiled
 
 needs_codes = pytest.mark.skipif(not entry.CODES, reason="this target has no int8 screen")
 

@@ -21,14 +21,10 @@ from selection_checks import (
     check_pairs,
     check_tolerance,
 )
-from strategies import executions, sparse, tables, ternary, two_tables
+from strategies import FEW, TABLE, TIES, executions, seeds, tables, two_tables
 from superpos_fast import count, pairs, within_tolerance
 
-FEW = {"rows": st.integers(2, 90), "depth": st.integers(1, 70)}
-TIES = {"families": [ternary, sparse]}
-TABLE = np.random.default_rng(0).standard_normal((40, 6))
 ASKED = [pairs, count, within_tolerance]
-seeds = st.integers(0, 999)
 
 
 # Counts
