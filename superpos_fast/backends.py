@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from .checks import check_choice
+
 
 class Kernels(Protocol):
     """What the engine asks of a module of kernels; see `superpos_fast.kernels.reference`.
@@ -115,9 +117,7 @@ def choose_backend(name: str) -> Backend:
     """Return the backend of that name."""
     if name == "auto":
         name = "reference" if _compiler_is_off() else "cpu"
-    if name not in ENTRIES:
-        known = ", ".join(repr(entry) for entry in ("auto", *ENTRIES))
-        raise ValueError(f"backend: must be one of {known}, got {name!r}")
+    check_choice(name, "backend", "auto", *ENTRIES)
     return Backend(name, ENTRIES[name]())
 
 

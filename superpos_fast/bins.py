@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .angles import above, cosines_of, real_numbers
+from .checks import check_choice, shown
 from .vectors import check_count
 
 Quantity = Literal["angle", "line_angle", "cosine", "abs_cosine"]
@@ -33,10 +34,7 @@ _MOST_BINS = 10**7
 
 def scale_of(quantity: object, name: str = "of") -> Scale:
     """Return the scale of a quantity that the argument `name` gives."""
-    if not isinstance(quantity, str) or quantity not in _SCALES:
-        known = ", ".join(map(repr, _SCALES))
-        raise ValueError(f"{name}: must be one of {known}, got {quantity!r}")
-    return _SCALES[quantity]
+    return _SCALES[check_choice(quantity, name, *_SCALES)]
 
 
 def bin_edges(
@@ -49,7 +47,9 @@ def bin_edges(
         if limits is not None:
             ends = real_numbers(limits, "range", -np.inf, np.inf)
             if ends.shape != (2,) or not np.isfinite(ends).all() or ends[0] >= ends[1]:
-                raise ValueError(f"range: must be two finite numbers, ascending, got {limits!r}")
+                raise ValueError(
+                    f"range: must be two finite numbers, ascending, got {shown(limits)}"
+                )
             low, high = ends
         return np.linspace(low, high, count + 1)
     if limits is not None:

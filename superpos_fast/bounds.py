@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from operator import index
 from typing import SupportsIndex
+
+from .checks import check_integer
 
 
 def check_whole(value: SupportsIndex, name: str, least: int) -> int:
     """Return a whole number of at least `least`."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name}: must be a whole number, got {value!r}")
-    number = index(value)
+    number = check_integer(value, name)
     if number < least:
         raise ValueError(f"{name}: must be at least {least}, got {number}")
     return number

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .angles import above, real_numbers
 from .bins import Quantity, bin_counts, bin_edges, bin_thresholds, scale_of
+from .checks import check_choice
 from .execution import Execution
 from .moments import mean_signed_cosine
 from .problem import Problem, posed
@@ -327,8 +328,7 @@ def mean_cosine(
     >>> round(superpos_fast.mean_cosine([[1.0, 0.0], [0.0, 1.0], [3.0, 4.0]]), 6)
     0.466667
     """
-    if precision not in ("float32", "float64"):
-        raise ValueError(f"precision: must be 'float32' or 'float64', got {precision!r}")
+    check_choice(precision, "precision", "float32", "float64")
     with_sign = check_flag(signed, "signed")
     with posed(vectors, other, zero, execution, lambda n, m: Total.demand()) as problem:
         if with_sign:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .angles import real_numbers
 from .bins import Quantity
+from .checks import shown
 from .execution import Execution, check_keywords
 from .questions import question_of
 from .results import ArrayRecord, Coherence, Run
@@ -168,8 +169,9 @@ def estimate(
 def _risk(confidence: Any) -> float:
     numbers = real_numbers(confidence, "confidence", 0.0, 1.0)
     if numbers.ndim or not 0.0 < numbers < 1.0:
+        got = shown(confidence)
         raise ValueError(
-            f"confidence: must be one number between 0 and 1, both excluded, got {confidence!r}"
+            f"confidence: must be one number between 0 and 1, both excluded, got {got}"
         )
     return 1.0 - float(numbers)
 

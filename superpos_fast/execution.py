@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
+from .checks import check_choice, check_integer, shown
+
 Progress = bool | Callable[[int, int], object]
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -84,18 +86,13 @@ def resources(execution: Execution) -> Resources:
     check_keywords(execution)
     backend = execution.get("backend", "auto")
     if not isinstance(backend, str):
-        raise TypeError(f"backend: must be a name, got {backend!r}")
+        raise TypeError(f"backend: must be a name, got {shown(backend)}")
     progress = execution.get("progress", False)
     if not (isinstance(progress, bool) or callable(progress)):
-        raise TypeError(f"progress: must be True, False or a function, got {progress!r}")
-    screen = execution.get("screen", "auto")
-    if screen not in _SCREENS:
-        known = ", ".join(map(repr, _SCREENS))
-        raise ValueError(f"screen: must be one of {known}, got {screen!r}")
-    seed = execution.get("screen_seed", 0)
-    if isinstance(seed, bool) or not hasattr(seed, "__index__"):
-        raise TypeError(f"screen_seed: must be a whole number, got {seed!r}")
-    if int(seed) < 0:
+        raise TypeError(f"progress: must be True, False or a function, got {shown(progress)}")
+    screen = check_choice(execution.get("screen", "auto"), "screen", *_SCREENS)
+    seed = check_integer(execution.get("screen_seed", 0), "screen_seed")
+    if seed < 0:
         raise ValueError(f"screen_seed: must be at least 0, got {seed}")
     return Resources(
         _threads(execution.get("threads")),
@@ -103,18 +100,17 @@ def resources(execution: Execution) -> Resources:
         progress,
         backend,
         screen,
-        int(seed),
+        seed,
     )
 
 
 def _threads(value: int | None) -> int:
     if value is None:
         return available_threads()
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"threads: must be a whole number, got {value!r}")
-    if int(value) < 1:
+    threads = check_integer(value, "threads")
+    if threads < 1:
         raise ValueError(f"threads: must be at least 1, got {value}")
-    return int(value)
+    return threads
 
 
 def _memory(value: int | str | None) -> int | None:
@@ -122,11 +118,14 @@ def _memory(value: int | str | None) -> int | None:
         return None
     if isinstance(value, str):
         return _parse_size(value)
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"memory: must be bytes or a size like '2GiB', got {value!r}")
-    if int(value) < 1:
+    try:
+        size = check_integer(value, "memory")
+    except TypeError:
+        known = "bytes or a size like '2GiB'"
+        raise TypeError(f"memory: must be {known}, got {shown(value)}") from None
+    if size < 1:
         raise ValueError(f"memory: must be at least 1 byte, got {value}")
-    return int(value)
+    return size
 
 
 def _parse_size(text: str) -> int:

@@ -9,6 +9,7 @@ from typing import Any, Literal, Unpack
 
 import numpy as np
 
+from .checks import check_choice
 from .execution import Execution
 from .problem import Problem, posed
 from .progress import reporting
@@ -261,8 +262,7 @@ def _summed(
     vectors: Any, other: Any, zero: str, precision: str, execution: Execution
 ) -> Iterator[Squares]:
     """Pose the problem, and yield what sums squared cosines over its pairs."""
-    if not isinstance(precision, str) or precision not in TYPES:
-        raise ValueError(f"precision: must be 'float32' or 'float64', got {precision!r}")
+    check_choice(precision, "precision", *TYPES)
     with (
         posed(vectors, other, zero, execution, demand) as problem,
         reporting(problem.progress, problem.plan.pairs) as report,

@@ -14,6 +14,7 @@ import numpy as np
 from .angles import real_numbers, threshold_cosines
 from .backends import ScreeningKernels
 from .bins import bin_counts, bin_edges, bin_thresholds, scale_of
+from .checks import check_choice
 from .concentration import sure_rank
 from .plan import Demand
 from .reductions import Counts, Ranking, Total
@@ -53,8 +54,7 @@ class Question(Protocol):
 
 def question_of(of: object, options: dict[str, Any]) -> Question:
     """Return the question of that name, with its own keywords; those of others must be None."""
-    if not isinstance(of, str) or of not in _OPTIONS:
-        raise ValueError(f"of: must be one of {', '.join(map(repr, _OPTIONS))}, got {of!r}")
+    of = check_choice(of, "of", *_OPTIONS)
     for owner, names in _OPTIONS.items():
         for name in names:
             if owner != of and options[name] is not None:

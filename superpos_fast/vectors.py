@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol, SupportsIndex
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .backends import Kernels
+from .checks import check_choice, check_integer, shown
 
 EXACT_INTEGER = 2**53
 _COLUMNS_AT_ONCE = 16
@@ -164,15 +165,13 @@ def _refuse_type(dtype: np.dtype[Any], name: str, kind: str) -> None:
 def check_flag(value: object, name: str) -> bool:
     """Return a truth value that came as one."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name}: must be True or False, got {value!r}")
+        raise TypeError(f"{name}: must be True or False, got {shown(value)}")
     return bool(value)
 
 
 def check_count(value: object, name: str, least: int, most: int) -> int:
     """Return a whole number that came as one, within limits."""
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
-        raise TypeError(f"{name}: must be a whole number, got {value!r}")
-    number = value.__index__()
+    number = check_integer(value, name)
     if not least <= number <= most:
         raise ValueError(f"{name}: must be between {least} and {most}, got {number}")
     return number
@@ -180,8 +179,7 @@ def check_count(value: object, name: str, least: int, most: int) -> int:
 
 def check_zero(zero: str) -> None:
     """Check what is to be done with rows of zeros."""
-    if zero not in ("raise", "skip"):
-        raise ValueError(f"zero: must be 'raise' or 'skip', got {zero!r}")
+    check_choice(zero, "zero", "raise", "skip")
 
 
 def check_pair(left: Any, right: Any | None, names: tuple[str, str]) -> None:

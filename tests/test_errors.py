@@ -6,7 +6,7 @@ import pytest
 
 from helpers import Exporter, smallest_memory
 from strategies import TABLE
-from superpos_fast import Coherence, coherence
+from superpos_fast import Coherence, coherence, frame_potential, histogram, mean_cosine
 
 EITHER = (TypeError, ValueError)
 
@@ -228,6 +228,22 @@ def test_zero(zero):
 @pytest.mark.parametrize("backend", ["fast", "", "CPU", None, 1])
 def test_backend(backend):
     complaint("backend", EITHER, repr(backend), backend=backend)
+
+
+@pytest.mark.parametrize("came", [np.ones(3), np.ones((40, 40)), np.array(["raise", "skip"]), []])
+def test_arrays_for_names(came):
+    for name in ("zero", "screen", "backend"):
+        complaint(name, EITHER, **{name: came})
+    for function in (mean_cosine, frame_potential):
+        with pytest.raises(EITHER, match=r"\Aprecision: must be .*, got [^\n]{1,80}\Z"):
+            function(TABLE, precision=came)
+    with pytest.raises(ValueError, match=r"\Aof: must be one of [^\n]*\Z"):
+        histogram(TABLE, of=came)
+
+
+def test_long_arguments_are_shown_in_part():
+    message = complaint("threads", TypeError, "array", "...", threads=np.ones((40, 40)))
+    assert len(message) < 150
 
 
 def test_options_are_checked_before_the_work():
