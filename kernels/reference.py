@@ -6,27 +6,46 @@ screen, so that every tile is decided whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-SCREENS = False
-UNIT = PANEL = DECIDE_UNIT = 1
-TILE_ROWS = TILE_COLUMNS = 64
-SCRATCH_BYTES = 0
-PAIR_BYTES = 16 * 8  # eight lanes, half of them again, a product, and what becomes of the sum
+from .records import Error, Footprint, Limits
+
+screens = None
 LANES = 8
+# Eight lanes of a pair, half of them again, a product, and what becomes of the sum.
+_PAIR_BYTES = 16 * 8
 
 
-class Workspace:
-    """One thread's buffers: none."""
+def limits(depth: int, memory: int) -> Limits:
+    """Return how work is cut: as for compiled kernels, but there is nothing to pad or to pack."""
+    del depth, memory
+    return Limits(
+        unit=1,
+        panel=1,
+        tile_rows=64,
+        tile_columns=64,
+        band=32,
+        smallest_tile=2 * 10**7,
+        largest_tile=10**9,
+        most_pairs=2**62,
+        open_share=64,
+        most_survivors=2**18,
+        piece_unit=1,
+        largest_piece=576,
+        pair=_PAIR_BYTES,
+        smallest_read=2**18,
+        largest_read=2**22,
+        most_listed=2**20,
+        scratch=0,
+    )
 
 
-def packed_depth(depth: int) -> tuple[int, int]:
-    """Return the depth of packed rows, of which there are none."""
-    del depth
-    return 0, 0
+def workspace(pairs: int) -> None:
+    """Return a thread's buffers, of which there are none."""
+    del pairs
 
 
 def prepare(dtype: Any) -> None:
@@ -46,9 +65,8 @@ def survey(block: Any) -> tuple[Any, Any, int]:
     return exponents, lane_dots(rows, rows), -1
 
 
-def scale(block: Any, exponents: Any, unit: int = 1) -> Any:
+def scale(block: Any, exponents: Any) -> Any:
     """Return float64 rows times 2**-exponent; what would fall below 2**-1022 becomes zero."""
-    del unit
     rows = block.astype(np.float64)
     rows[np.abs(rows) < np.ldexp(1.0, exponents[:, None] - 1022)] = 0.0
     return np.ldexp(rows, -exponents[:, None])
@@ -79,26 +97,45 @@ def listed_cosines(left: Any, i: Any, right: Any, j: Any) -> Any:
     return cosines(lane_dots(x, y), left[2][i], right[2][j])
 
 
-def tile_cosines(
-    workspace: Workspace,
-    left: Any,
-    right: Any,
-    left_squares: Any,
-    right_squares: Any,
-    shift: int | None,
-) -> Any:
-    """Return the deciding cosines of all pairs of two blocks of scaled rows.
+class PieceSide(NamedTuple):
+    """Rows that are decided in pieces."""
+
+    rows: Any
+    squares: Any
+
+
+def piece_side(block: Any, exponents: Any, squares: Any) -> PieceSide:
+    """Return rows ready to be decided in pieces."""
+    return PieceSide(scale(block, exponents), squares)
+
+
+def piece_cosines(workspace: None, left: PieceSide, right: PieceSide, shift: int | None) -> Any:
+    """Return the deciding cosines of all pairs of two sides.
 
     NaN where there is no pair: a row left out, and with a `shift` (column j is the same vector as
     row j + shift) the columns that are not beyond their row.
     """
     del workspace
-    dots = lane_dots(left[:, None, :], right[None, :, :])
-    out = cosines(dots, left_squares[:, None], right_squares[None, :])
+    dots = lane_dots(left.rows[:, None, :], right.rows[None, :, :])
+    out = cosines(dots, left.squares[:, None], right.squares[None, :])
     if shift is not None:
-        rows, columns = np.arange(len(left))[:, None], np.arange(len(right))[None, :]
+        rows, columns = np.arange(len(left.rows))[:, None], np.arange(len(right.rows))[None, :]
         out[columns + shift <= rows] = np.nan
     return out
+
+
+def decide_piece(
+    workspace: None, left: PieceSide, right: PieceSide, shift: int | None, aimed: Sequence[Any]
+) -> Iterator[tuple[int, Any, Any, Any]]:
+    """Fold the deciding cosines of all pairs of two sides into folds that are aimed at them.
+
+    Yields the number of a fold, and rows, columns and cosines that it has listed.
+    """
+    found = piece_cosines(workspace, left, right, shift)
+    for number, fold in enumerate(aimed):
+        fold.fold(found)
+        i, j = fold.take()
+        yield number, i, j, found[i, j]
 
 
 def strength(values: Any, magnitude: bool) -> Any:
@@ -132,6 +169,12 @@ class _TileFold:
         self._magnitude = magnitude
         self._listed: tuple[Any, ...] = (np.empty(0, np.int64),) * 2
 
+    @staticmethod
+    def footprint(piece: int, **what: Any) -> Footprint:
+        """Return the bytes of a fold, apart from what comes of each pair of a piece."""
+        del piece
+        return Footprint(sum(16 * number for number in what.values() if isinstance(number, int)))
+
     def take(self) -> tuple[Any, ...]:
         """Return the listed pairs' rows and columns."""
         return self._listed
@@ -145,7 +188,7 @@ class BestFold(_TileFold):
     ) -> None:
         super().__init__(magnitude)
 
-    def aim_exactly(self, row_gates: Any, column_gates: Any) -> None:
+    def aim(self, error: Error, row_gates: Any, column_gates: Any) -> None:
         """Set what cosines must reach to matter."""
         self._gates = np.minimum(row_gates[:, None], column_gates)
 
@@ -165,14 +208,13 @@ class RanksFold(_TileFold):
         room: int,
         *,
         thresholds: Any,
-        bound: float,
         listed: Any,
         magnitude: bool,
     ) -> None:
         super().__init__(magnitude)
         self._thresholds, self._wanted = thresholds, listed
 
-    def aim_exactly(self) -> None:
+    def aim(self, error: Error) -> None:
         """Begin a piece of cosines."""
 
     def fold(self, cosines: Any) -> None:
@@ -188,21 +230,15 @@ class RanksFold(_TileFold):
 class TotalFold(_TileFold):
     """The sum of magnitudes."""
 
-    def __init__(self, rows: int, columns: int, piece: int) -> None:
+    def __init__(self, rows: int, columns: int, piece: int, room: int) -> None:
         super().__init__(True)
 
-    def aim_exactly(self) -> None:
+    def aim(self, error: Error) -> None:
         """Begin a piece of cosines."""
 
     def fold(self, cosines: Any) -> None:
         """Fold a piece of cosines; NaN is no pair."""
         self.total = float(np.nansum(np.abs(cosines)))
-
-
-def sift(cosines: Any, row: int, fold: Any) -> int:
-    """Fold decided cosines; return the row after the last."""
-    fold.fold(cosines)
-    return len(cosines)
 
 
 class SecondMoment:

@@ -8,46 +8,28 @@ Of the upper triangle only tiles that touch it are walked.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from math import isqrt, lcm
-from typing import cast
+from dataclasses import dataclass, replace
+from math import isqrt
 
-from .backends import Kernels, ScreeningKernels
+from .kernels.records import Footprint, Limits
+from .protocols import Kernels
 
-# Multiply-adds in a tile: 1e9 is 10 to 20 ms, long against the 50 us of Python a tile costs and
-# short enough for Ctrl-C and an even finish; small problems are cut into about 16 tiles a thread.
-_LARGEST_TILE = 10**9
-_SMALLEST_TILE = 2 * 10**7
+# Small problems are cut into about 16 tiles a thread.
 _TILES_PER_THREAD = 16
-
-# A tile is decided whole once more than one pair in 64 is undecided: a listed pair costs 30 times
-# (d = 64) to 45 times (d = 768) what a pair of a whole tile does.
-_OPEN_SHARE = 64
-_MOST_SURVIVORS = 1 << 18
-_FEWEST = 256
-
-_LARGEST_PIECE = 576
+_FEWEST_SURVIVORS = 256
 # What a thread clears before each piece and reads after it, 32 bytes a bin, is no more than so many
 # times the piece: a million bins of 1500 x 64 took minutes at the smallest cap, and 2 s with this.
 _PIECE_SHARE = 8
-# Packed rows have no less than such a part of a thread's memory.  With two `UNIT`s of rows, one
+# Packed rows have no less than such a part of a thread's memory.  With two `unit`s of rows, one
 # tile of 48 x 48 a packing, the 10 nearest of 6000 x 32 took 4.9 s at the smallest cap, not 0.14 s.
 _PACKED_SHARE = 2
 # Threads, records and what else the interpreter makes in a call.
 _OBJECT_BYTES = 2**17
-# Multiply-adds from which codes are tried: 10 to 20 ms of float32, next to which looking at a
-# sample of the rows is little.
-_CODED_WORK = 2 * 10**9
-# A row's facts, residual, terms and start, and while these are made.
-_CODE_BYTES = 100
-# Rows are read in blocks of 256 KiB to 4 MiB, so that a small input stays with one thread.
-_SMALLEST_READ = 2**18
-_LARGEST_READ = 2**22
-# Listed pairs are decided 1 MiB at a time: memory that is new to the process in every batch takes
-# longer to map, 10 us a pair at d = 768, than its pairs to decide.
-_MOST_LISTED = 2**20
 _STATE_BYTES = 12  # exponent and square of a row
 _SURVIVOR_BYTES = 16 + 16 + 16 + 8  # as the screen lists it, its indices here and there, its cosine
+
+# What a fold takes: given kernels and the largest piece.
+FoldSize = Callable[[Kernels, int], Footprint]
 
 
 @dataclass(frozen=True)
@@ -59,9 +41,11 @@ class Demand:
     state : int
         Bytes that all threads share.
     thread : int
-        Bytes a thread.
+        Bytes a thread, apart from its folds.
     line : int
-        Bytes a row or column of a tile, for each thread.
+        Bytes a row or column of a tile, for each thread, apart from its folds.
+    folds : tuple
+        Functions of the kernels and the largest piece: what each fold takes.
     listed : int
         Pairs a row or column of a tile that a thread should have room to list.
     selective : bool
@@ -70,15 +54,23 @@ class Demand:
 
     state: int = 0
     thread: int = 0
-    line: int = 8
+    line: int = 4
+    folds: tuple[FoldSize, ...] = ()
     listed: int = 0
     selective: bool = False
+
+    def sized(self, kernels: Kernels, piece: int) -> Demand:
+        """Return the same with the folds' bytes among the others."""
+        sizes = [fold(kernels, piece) for fold in self.folds]
+        whole, line = (sum(size[part] for size in sizes) for part in range(2))
+        return replace(self, thread=self.thread + whole, line=self.line + line, folds=())
 
     def __add__(self, other: Demand) -> Demand:
         return Demand(
             self.state + other.state,
             self.thread + other.thread,
             self.line + other.line,
+            self.folds + other.folds,
             self.listed + other.listed,
             self.selective and other.selective,
         )
@@ -226,11 +218,13 @@ def make_plan(
     """
     triangle = columns is None
     columns = rows if columns is None else columns
+    limits = kernels.limits(depth, memory)
+    demand = demand.sized(kernels, limits.largest_piece)
     sides = [rows] if triangle else [rows, columns]
-    units = sum(-(-count // kernels.UNIT) for count in sides)
+    units = sum(-(-count // limits.unit) for count in sides)
     work = rows * columns * depth // (2 if triangle else 1)
-    codes = codes and demand.selective and work >= _CODED_WORK and _has_codes(kernels, depth)
-    needs = _Needs(sum(sides), units, depth, kernels, demand, codes)
+    codes = codes and demand.selective and limits.coded_row > 0 and work >= limits.coded_work
+    needs = _Needs(sum(sides), units, depth, limits, demand, codes)
     if memory < needs.smallest(1):
         raise ValueError(
             f"memory: must be at least {needs.smallest(1)} bytes for {rows} x {columns} pairs of "
@@ -239,16 +233,16 @@ def make_plan(
     threads = min(threads, needs.threads(memory))
     packed, room, survivors, lines = needs.share(memory, threads)
     group_rows, group_columns = _groups(
-        rows, columns, triangle, packed // max(needs.packed_row, 1), kernels.UNIT
+        rows, columns, triangle, packed // max(needs.packed_row, 1), limits.unit
     )
-    tile_rows, tile_columns = _tile_shape(
-        rows, columns, depth, threads, triangle, kernels.TILE_ROWS, kernels.TILE_COLUMNS, lines
-    )
+    tile_rows, tile_columns = _tile_shape(work, depth, threads, limits, lines)
     listed = demand.listed * (tile_rows + tile_columns)
     survivors = min(
-        survivors // _SURVIVOR_BYTES, _MOST_SURVIVORS, tile_rows * tile_columns // _OPEN_SHARE
+        survivors // _SURVIVOR_BYTES,
+        limits.most_survivors,
+        tile_rows * tile_columns // limits.open_share,
     )
-    survivors = max(_FEWEST, survivors, listed)
+    survivors = max(_FEWEST_SURVIVORS, survivors, listed)
     return Plan(
         rows=rows,
         columns=columns,
@@ -257,21 +251,14 @@ def make_plan(
         group_columns=group_columns,
         tile_rows=tile_rows,
         tile_columns=tile_columns,
-        piece=min(needs.piece(room), survivors // kernels.DECIDE_UNIT * kernels.DECIDE_UNIT),
+        piece=min(needs.piece(room), survivors // limits.piece_unit * limits.piece_unit),
         survivors=survivors,
         listed=needs.pairs(room),
         read_rows=needs.read(room, -(-max(rows, columns) // (4 * threads))),
         threads=threads,
         codes=codes,
-        band=lcm(kernels.TILE_ROWS, kernels.TILE_COLUMNS) // 2,
+        band=limits.band,
     )
-
-
-def _has_codes(kernels: Kernels, depth: int) -> bool:
-    if not kernels.SCREENS:
-        return False
-    screening = cast("ScreeningKernels", kernels)
-    return screening.CODES and depth <= screening.MOST_CODES
 
 
 class _Needs:
@@ -282,35 +269,28 @@ class _Needs:
     """
 
     def __init__(
-        self, rows: int, units: int, depth: int, kernels: Kernels, demand: Demand, codes: bool
+        self, rows: int, units: int, depth: int, limits: Limits, demand: Demand, codes: bool
     ) -> None:
+        self._limits = limits
         self._scaled = 8 * (-(-depth // 8) * 8)
         self._state = _OBJECT_BYTES + _STATE_BYTES * rows + demand.state
-        self._scratch: int = kernels.SCRATCH_BYTES
-        self._piece_unit: int = kernels.DECIDE_UNIT
-        self._panel: int = kernels.PANEL
-        self.packed_row: int = 4 * kernels.packed_depth(depth)[0]
-        if codes:
-            # As a row and as a column, of at most the vectors' depth.
-            words, _ = cast("ScreeningKernels", kernels).code_words(depth)
-            self.packed_row += 2 * (4 * words + _CODE_BYTES)
-        self._all_packed: int = units * kernels.UNIT * self.packed_row
+        self.packed_row = limits.packed_row + (limits.coded_row if codes else 0)
+        self._all_packed = units * limits.unit * self.packed_row
         self._pair = 4 * self._scaled
-        self._pair_bytes: int = kernels.PAIR_BYTES
         self._least_piece = self._piece_within(demand.thread // _PIECE_SHARE)
-        self._work: int = max(
-            self._piece_bytes(self._least_piece), self._pair, self._read_bytes(self._panel)
+        self._work = max(
+            self._piece_bytes(self._least_piece), self._pair, self._read_bytes(limits.panel)
         )
         self._line = demand.line + demand.listed * _SURVIVOR_BYTES
-        self._lines: int = kernels.TILE_ROWS + kernels.TILE_COLUMNS
-        self._own: int = (
-            self._scratch
+        self._lines = limits.tile_rows + limits.tile_columns
+        self._own = (
+            limits.scratch
             + demand.thread
-            + _FEWEST * _SURVIVOR_BYTES
-            + self._line * (self._lines + 2 * kernels.UNIT)
+            + _FEWEST_SURVIVORS * _SURVIVOR_BYTES
+            + self._line * (self._lines + 2 * limits.unit)
             + self._work
         )
-        least_packed = max(2 * kernels.UNIT * self.packed_row, self._own // _PACKED_SHARE)
+        least_packed = max(2 * limits.unit * self.packed_row, self._own // _PACKED_SHARE)
         self._packed = min(self._all_packed, least_packed)
 
     def smallest(self, threads: int) -> int:
@@ -337,31 +317,30 @@ class _Needs:
         return (
             self._packed + packed,
             self._work + 4 * spare,
-            _FEWEST * _SURVIVOR_BYTES + spare,
+            _FEWEST_SURVIVORS * _SURVIVOR_BYTES + spare,
             self._lines + spare // self._line,
         )
 
     def pairs(self, room: int) -> int:
         """Return how many listed pairs to decide at a time: two rows each, read and scaled."""
-        return max(1, min(room, _MOST_LISTED) // self._pair)
+        return max(1, min(room, self._limits.most_listed) // self._pair)
 
     def read(self, room: int, fair: int) -> int:
         """Return how many rows to read at a time; `fair` would give each thread its turns."""
+        panel = self._limits.panel
         small, large = (
-            self._fit(self._read_bytes, self._panel, min(room, size))
-            for size in (_SMALLEST_READ, _LARGEST_READ)
+            self._fit(self._read_bytes, panel, min(room, size))
+            for size in (self._limits.smallest_read, self._limits.largest_read)
         )
-        return min(large, max(small, -(-fair // self._panel) * self._panel))
+        return min(large, max(small, -(-fair // panel) * panel))
 
     def piece(self, room: int) -> int:
         """Return the side of the largest piece that can be decided."""
         return max(self._least_piece, self._piece_within(room))
 
     def _piece_within(self, room: int) -> int:
-        return min(
-            self._fit(self._piece_bytes, self._piece_unit, room),
-            _LARGEST_PIECE // self._piece_unit * self._piece_unit,
-        )
+        unit, largest = self._limits.piece_unit, self._limits.largest_piece
+        return min(self._fit(self._piece_bytes, unit, room), largest)
 
     @staticmethod
     def _fit(size: Callable[[int], int], unit: int, room: int) -> int:
@@ -381,7 +360,7 @@ class _Needs:
 
     def _piece_bytes(self, side: int) -> int:
         # Both sides scaled, and one of them as it was read.
-        return side * side * self._pair_bytes + 3 * side * self._scaled
+        return side * side * self._limits.pair + 3 * side * self._scaled
 
 
 def _groups(rows: int, columns: int, triangle: bool, room: int, unit: int) -> tuple[int, int]:
@@ -406,24 +385,18 @@ def _even(rows: int, most: int, unit: int) -> int:
     return -(-rows // (pieces * unit)) * unit
 
 
-def _tile_shape(
-    rows: int,
-    columns: int,
-    depth: int,
-    threads: int,
-    triangle: bool,
-    height: int,
-    width: int,
-    lines: int,
-) -> tuple[int, int]:
-    """Return a tile's shape in multiples of a cache block of `height` x `width`.
+def _tile_shape(work: int, depth: int, threads: int, limits: Limits, lines: int) -> tuple[int, int]:
+    """Return a tile's shape, in multiples of what the kernels like.
 
-    Of at most `lines` rows and columns together, unless that is not even one block.
+    Of at most `lines` rows and columns together, unless the least shape has more.
     """
-    work = rows * columns * depth // (2 if triangle else 1)
-    size = min(max(work // (_TILES_PER_THREAD * threads), _SMALLEST_TILE), _LARGEST_TILE)
+    height, width = limits.tile_rows, limits.tile_columns
+    share = work // (_TILES_PER_THREAD * threads)
+    size = min(max(share, limits.smallest_tile), limits.largest_tile)
     side = min(isqrt(max(1, size // depth)), lines // 2)
     high, wide = max(1, round(side / height)), max(1, round(side / width))
-    while high * height + wide * width > lines and max(high, wide) > 1:
+    while max(high, wide) > 1 and (
+        high * height + wide * width > lines or high * height * wide * width > limits.most_pairs
+    ):
         high, wide = max(1, high - 1), max(1, wide - 1)
     return high * height, wide * width

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .backends import Kernels, choose_backend
+from .backends import choose_backend
 from .crew import Crew
 from .execution import Execution, Progress, resources
 from .floating import ieee_mode
 from .plan import Demand, Plan, make_plan
+from .protocols import Kernels
 from .results import Run
 from .vectors import Vectors, as_matrix, check_pair, check_zero, survey, working_type
 

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import sqrt
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from .backends import ScreeningKernels
 from .problem import Problem
+from .protocols import Coder, Screens
 from .reductions import Selective
 from .screening import UNIT_ROUNDOFF_32, code_constant, hoeffding_deviations
 from .vectors import Vectors
@@ -56,6 +56,8 @@ class Coding:
 
     Attributes
     ----------
+    coder : Coder
+        What makes the codes.
     dimensions : int
         Entries that are coded: those of the vectors, or of their projections.
     deviations : float or None
@@ -74,6 +76,7 @@ class Coding:
         Bound on the error of such products' lengths.
     """
 
+    coder: Coder
     dimensions: int
     deviations: float | None
     failure: float
@@ -88,7 +91,7 @@ class Coding:
             return None
         return (self.seed * 0x9E3779B1 + columns * _SIDE) % 2**32
 
-    def along(self, kernels: ScreeningKernels, directions: Any) -> Coding:
+    def along(self, screens: Screens, directions: Any) -> Coding:
         """Return the same coding of products with some orthonormal rows.
 
         These are divided so that their norm is at most 1 whatever they are off by.  A product with
@@ -99,38 +102,38 @@ class Coding:
         wide = narrow.astype(np.float64)
         off = float(np.linalg.norm(wide @ wide.T - np.eye(count)))
         narrow *= np.float32((1.0 - 2.0**-22) / sqrt(1.0 + off))
-        chain = kernels.chain(depth) * UNIT_ROUNDOFF_32
+        chain = screens.chain(depth) * UNIT_ROUNDOFF_32
         offness = sqrt(count) * (chain / (1.0 - chain) * (1.0 + 2.0**-10) + depth * 2.0**-126)
         return replace(
             self,
             dimensions=count,
             constant=self.constant + 2.0 * offness + offness**2,
-            directions=kernels.packed(narrow, np.zeros(count, np.int32), np.ones(count)),
+            directions=screens.packed(narrow, np.zeros(count, np.int32), np.ones(count)),
             offness=offness,
         )
 
-    def project(self, kernels: ScreeningKernels, units: Any) -> tuple[Any, Any]:
+    def project(self, screens: Screens, units: Any) -> tuple[Any, Any]:
         """Return packed rows' products with the directions, and lengths of what these leave."""
-        entries = np.ascontiguousarray(kernels.products(units, self.directions))
+        entries = np.ascontiguousarray(screens.products(units, self.directions))
         lengths = np.sqrt(np.einsum("ik,ik->i", entries, entries, dtype=np.float64))
         inside = np.maximum(lengths - self.offness, 0.0)
         return entries, np.sqrt(np.maximum(1.0 + 2.0**-20 - inside**2, 0.0))
 
 
-def choose_coding(problem: Problem, reduction: Selective) -> Coding | None:
+def choose_coding(problem: Problem, screens: Screens, reduction: Selective) -> Coding | None:
     """Return how to code the rows for what is asked; None if that does not pay."""
-    if not problem.plan.codes:
+    if screens.coder is None or not problem.plan.codes:
         return None
-    kernels = cast("ScreeningKernels", problem.kernels)
     certain = problem.screen == "deterministic"
     coding = Coding(
+        screens.coder,
         dimensions=problem.depth,
         deviations=None if certain else hoeffding_deviations(problem.plan.pairs, FAILURE),
         failure=0.0 if certain else FAILURE,
         constant=code_constant(problem.depth, problem.depth),
         seed=problem.seed,
     )
-    sample = _Sample(problem, kernels, reduction)
+    sample = _Sample(problem, screens, reduction)
     cost, best = _WORTHWHILE * problem.depth, None
     for candidate in sample.candidates(coding):
         promised = sample.cost(candidate)
@@ -146,11 +149,11 @@ def choose_coding(problem: Problem, reduction: Selective) -> Coding | None:
 class _Side:
     """Unit rows of one side of the sample: packed, and what of them is looked at entry by entry."""
 
-    def __init__(self, kernels: ScreeningKernels, vectors: Vectors, rows: Any) -> None:
+    def __init__(self, screens: Screens, vectors: Vectors, rows: Any) -> None:
         (block, exponents, squares), places = vectors.lines(rows)
         rows = block[places], exponents[places], squares[places]
         self._block, self._exponents, self._squares = rows
-        self.packed = kernels.packed(*rows)
+        self.packed = screens.packed(*rows)
         largest = np.abs(self._block).max(axis=1).astype(np.float64)
         self.tops = np.ldexp(largest, -self._exponents) / np.sqrt(self._squares)
 
@@ -163,8 +166,8 @@ class _Side:
 class _Sample:
     """Some rows of both sides, and what is asked about them."""
 
-    def __init__(self, problem: Problem, kernels: ScreeningKernels, reduction: Selective) -> None:
-        self._kernels, self._depth = kernels, problem.depth
+    def __init__(self, problem: Problem, screens: Screens, reduction: Selective) -> None:
+        self._screens, self._depth = screens, problem.depth
         self._random = np.random.default_rng(problem.seed)
         self._magnitude = reduction.magnitude
         self._work = problem.plan.pairs * problem.depth
@@ -173,13 +176,13 @@ class _Sample:
         rows = self._drawn(problem.rows, min(_SAMPLE_ROWS, room))
         columns = self._drawn(problem.columns, min(_SAMPLE_COLUMNS, room))
         self._sides = [
-            _Side(kernels, vectors, some)
+            _Side(screens, vectors, some)
             for vectors, some in ((problem.rows, rows), (problem.columns, columns))
         ]
         self._pairs = np.ones((len(rows), len(columns)), bool)
         if problem.plan.triangle:
             self._pairs = rows[:, None] != columns
-        self._cosines = kernels.products(*(side.packed for side in self._sides))
+        self._cosines = screens.products(*(side.packed for side in self._sides))
         strengths = np.where(self._pairs, self._strength(self._cosines), -np.inf)
         self._gates = reduction.likely_gates(strengths)[:, None]
         # Rows to be packed for each pair.
@@ -209,12 +212,12 @@ class _Sample:
             span, _ = np.linalg.qr(leading.T @ vectors[:, -count:])
             # Turned at random, so that no direction has longer entries than others.
             turn, _ = np.linalg.qr(self._random.standard_normal((count, count)))
-            yield coding.along(self._kernels, turn @ span.T)
+            yield coding.along(self._screens, turn @ span.T)
 
     def cost(self, coding: Coding) -> float:
         """Return what a pair costs, in float32 multiply-adds."""
         count = coding.dimensions
-        codes = _PAIR_COST + self._kernels.CODE_COST * count + _CODING_COST * count * self._lines
+        codes = _PAIR_COST + coding.coder.cost * count + _CODING_COST * count * self._lines
         if coding.directions is not None:
             codes += self._depth * count * self._lines
         listed = _LISTED_COST + _LISTED_ENTRY_COST * self._depth
@@ -226,13 +229,13 @@ class _Sample:
         values, beyond = self._cosines, 0.0
         tops = [side.tops for side in self._sides]
         if coding.directions is not None:
-            projected = [coding.project(self._kernels, side.packed) for side in self._sides]
+            projected = [coding.project(self._screens, side.packed) for side in self._sides]
             tops = [np.abs(entries).max(axis=1) for entries, _ in projected]
-            values = self._kernels.products(*(self._as_they_are(part[0]) for part in projected))
+            values = self._screens.products(*(self._as_they_are(part[0]) for part in projected))
             beyond = np.multiply.outer(projected[0][1], projected[1][1])
         rows, columns = (
             top / level * self._deviations(coding)
-            for top, level in zip(tops, self._kernels.CODE_LEVELS, strict=True)
+            for top, level in zip(tops, coding.coder.levels, strict=True)
         )
         bounds = self._strength(values) + rows[:, None] + columns + coding.constant + beyond
         open_pairs = (bounds >= self._gates) & self._pairs
@@ -246,7 +249,7 @@ class _Sample:
 
     def _as_they_are(self, entries: Any) -> Any:
         count = len(entries)
-        return self._kernels.packed(entries, np.zeros(count, np.int32), np.ones(count))
+        return self._screens.packed(entries, np.zeros(count, np.int32), np.ones(count))
 
     def _deviations(self, coding: Coding) -> float:
         if coding.deviations is not None:

@@ -7,12 +7,11 @@ their order statistics bound the quantiles (`concentration.sure_rank`).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 
 from .angles import real_numbers, threshold_cosines
-from .backends import ScreeningKernels
 from .bins import bin_counts, bin_edges, bin_thresholds, scale_of
 from .checks import check_choice
 from .concentration import sure_rank
@@ -117,9 +116,8 @@ class _Mean:
         problem, total = sample.problem, Total()
         reduce_pairs(problem, total)
         mean = (total.value - sample.selves) / sample.seen
-        chain = 0
-        if problem.kernels.SCREENS:
-            chain = cast("ScreeningKernels", problem.kernels).chain(problem.depth)
+        screens = problem.kernels.screens
+        chain = 0 if screens is None else screens.chain(problem.depth)
         # The pairs of rows with themselves are in the sum, and off by as much.
         slack = float32_bound(problem.depth, chain) * problem.pairs / sample.seen
         if sample.chosen is None:

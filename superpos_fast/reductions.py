@@ -14,16 +14,18 @@ from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 
-from .backends import Kernels
+from .kernels.records import Error
 from .plan import Demand, Plan, Tile
-from .screening import float32_gate, float32_slack
+from .protocols import Kernels
 from .vectors import Vectors
 
 # Of the pairs that a tile lists for a row: its k best, those that were before them, and for large k
 # no more than this; tiles with more are decided whole.
 _MOST_LISTED_PER_LINE = 64
-# Of a thread, for each of the k best of the rows and columns of a decided piece.
-_PIECE_BYTES = 2 * 8 * 576
+# Of a thread, for each row and column of a tile, while gates are found.
+_GATE_BYTES = 12
+# Of the best of all pairs a tile lists one more for a row, for so many that are asked for.
+_LISTED_OF_ALL = 200
 # Of lists that are sorted at a time: 256 KiB with all that sorting them makes.
 _SORTED_ENTRIES = 2**12
 
@@ -31,9 +33,9 @@ _SORTED_ENTRIES = 2**12
 class Reduction(Protocol):
     """What the engine asks of a statistic.
 
-    A *fold* is one thread's buffers, made by the kernels.  It is aimed at a tile before the tile is
-    walked (False: nothing there matters), and absorbed after.  Pairs it lists are decided, and come
-    back with their cosines.
+    A *fold* is one thread's buffers, made by the kernels.  It is aimed at a tile of values before
+    the tile is walked (False: nothing there matters), and absorbed after.  Pairs it lists are
+    decided, and come back with their cosines.
 
     Attributes
     ----------
@@ -45,11 +47,11 @@ class Reduction(Protocol):
     @property
     def selective(self) -> bool: ...
 
-    def fold(self, kernels: Kernels, plan: Plan, bound: float) -> Any:
-        """Return a fold; float32 values are within `bound` of their cosines."""
+    def fold(self, kernels: Kernels, plan: Plan) -> Any:
+        """Return a fold."""
 
-    def aim(self, fold: Any, tile: Tile, bound: float | None) -> bool:
-        """Aim a fold at a tile of float32 values, or (no bound) at a piece of decided cosines."""
+    def aim(self, fold: Any, tile: Tile, error: Error) -> bool:
+        """Aim a fold at a tile of values, or at a piece of decided cosines, which are exact."""
 
     def absorb(self, fold: Any, tile: Tile) -> None:
         """Take what the fold has gathered of the tile, apart from listed pairs."""
@@ -82,12 +84,6 @@ class Selective(Reduction, Protocol):
 
     def blind(self, tile: Tile) -> bool:
         """Return whether it is not known yet what matters to some row or column of a tile."""
-
-    def aim_above(self, fold: Any, tile: Tile, spread: float) -> bool:
-        """Aim a fold at a tile of values that cosines do not exceed, nor fall `spread` short of.
-
-        The fold is not absorbed, as all that matters is listed.
-        """
 
 
 def list_blocks(lists: Any) -> Iterator[slice]:
@@ -152,38 +148,38 @@ class Ranking:
         """Return what k best pairs a vector need of memory."""
         return Demand(
             state=state,
-            thread=_PIECE_BYTES * k,
-            line=16 + 4 * k,
+            line=_GATE_BYTES,
+            folds=(lambda kernels, piece: kernels.BestFold.footprint(piece, per="both", k=k),),
             listed=min(4 * k, _MOST_LISTED_PER_LINE),
             selective=True,
         )
 
-    def fold(self, kernels: Kernels, plan: Plan, bound: float) -> Any:
+    @staticmethod
+    def demand_of_all(k: int) -> Demand:
+        """Return what the k best of all pairs need of memory."""
+        return Demand(
+            line=_GATE_BYTES,
+            folds=(lambda kernels, piece: kernels.BestFold.footprint(piece, per="all", k=k),),
+            listed=min(_MOST_LISTED_PER_LINE, 1 + k // _LISTED_OF_ALL),
+            selective=True,
+        )
+
+    def fold(self, kernels: Kernels, plan: Plan) -> Any:
         return kernels.BestFold(
             plan.tile_rows, plan.tile_columns, plan.piece, plan.survivors,
             per=self._per, k=self._k, magnitude=self.magnitude,
         )  # fmt: skip
 
-    def aim(self, fold: Any, tile: Tile, bound: float | None) -> bool:
+    def aim(self, fold: Any, tile: Tile, error: Error) -> bool:
         gates = self._gates(tile)
         if gates is None:
             return False
-        if bound is None:
-            fold.aim_exactly(*gates)
-        else:
-            fold.aim(*(float32_gate(gate, bound) for gate in gates), float32_slack(bound))
+        fold.aim(error, *gates)
         return True
 
     def blind(self, tile: Tile) -> bool:
         with self._lock:
             return any(np.isneginf(gate).any() for gate in self._gates_now(tile))
-
-    def aim_above(self, fold: Any, tile: Tile, spread: float) -> bool:
-        gates = self._gates(tile)
-        if gates is None:
-            return False
-        fold.aim(*gates, spread)
-        return True
 
     def _gates(self, tile: Tile) -> list[Any] | None:
         """Return the cosines that matter to each row and each column, infinite where none does.
@@ -296,23 +292,23 @@ class Counts:
     def demand(thresholds: int, selective: bool = False) -> Demand:
         """Return what so many thresholds need of memory."""
         return Demand(
-            state=48 * thresholds, thread=2**18 + 64 * thresholds, line=8, selective=selective
+            state=48 * thresholds,
+            folds=(
+                lambda kernels, piece: kernels.RanksFold.footprint(piece, thresholds=thresholds),
+            ),
+            selective=selective,
         )
 
-    def fold(self, kernels: Kernels, plan: Plan, bound: float) -> Any:
+    def fold(self, kernels: Kernels, plan: Plan) -> Any:
         return kernels.RanksFold(
             plan.tile_rows, plan.tile_columns, plan.piece, plan.survivors,
-            thresholds=self._thresholds, bound=bound, listed=self._listed,
-            magnitude=self.magnitude,
+            thresholds=self._thresholds, listed=self._listed, magnitude=self.magnitude,
         )  # fmt: skip
 
-    def aim(self, fold: Any, tile: Tile, bound: float | None) -> bool:
+    def aim(self, fold: Any, tile: Tile, error: Error) -> bool:
         if self._first_only and self._gathered:
             return False
-        if bound is None:
-            fold.aim_exactly()
-        else:
-            fold.aim()
+        fold.aim(error)
         return True
 
     of_each = False
@@ -326,12 +322,6 @@ class Counts:
 
     def blind(self, tile: Tile) -> bool:
         return False
-
-    def aim_above(self, fold: Any, tile: Tile, spread: float) -> bool:
-        if self._first_only and self._gathered:
-            return False
-        fold.aim_above()
-        return True
 
     def absorb(self, fold: Any, tile: Tile) -> None:
         with self._lock:
@@ -369,16 +359,15 @@ class Total:
     @staticmethod
     def demand(tiles: int = 0) -> Demand:
         """Return what a sum needs of memory."""
-        return Demand(state=200 * tiles, thread=2**13)
+        return Demand(
+            state=200 * tiles, folds=(lambda kernels, piece: kernels.TotalFold.footprint(piece),)
+        )
 
-    def fold(self, kernels: Kernels, plan: Plan, bound: float) -> Any:
-        return kernels.TotalFold(plan.tile_rows, plan.tile_columns, plan.piece)
+    def fold(self, kernels: Kernels, plan: Plan) -> Any:
+        return kernels.TotalFold(plan.tile_rows, plan.tile_columns, plan.piece, plan.survivors)
 
-    def aim(self, fold: Any, tile: Tile, bound: float | None) -> bool:
-        if bound is None:
-            fold.aim_exactly()
-        else:
-            fold.aim()
+    def aim(self, fold: Any, tile: Tile, error: Error) -> bool:
+        fold.aim(error)
         return True
 
     def absorb(self, fold: Any, tile: Tile) -> None:

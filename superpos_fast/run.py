@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
-from .backends import ScreeningKernels
+from .kernels.records import EXACT
 from .plan import Tile
 from .problem import Problem
 from .progress import reporting
 from .projection import choose_coding
+from .protocols import Screens
 from .reductions import Reduction, selective_one
 from .screens import CodeScreen, Float32Screen, Screen
-from .vectors import Vectors, working_type
+from .vectors import working_type
 
 
 def reduce_pairs(problem: Problem, *reductions: Reduction, precision: str = "float32") -> None:
@@ -27,20 +28,19 @@ def reduce_pairs(problem: Problem, *reductions: Reduction, precision: str = "flo
     """
     with reporting(problem.progress, problem.plan.pairs) as advance:
         walk = _Walk(problem, reductions, advance)
-        if problem.kernels.SCREENS and precision == "float32":
-            walk.screened()
-        else:
+        screens = problem.kernels.screens
+        if screens is None or precision == "float64":
             walk.decided()
+        else:
+            walk.screened(screens)
 
 
 class _Thread:
     """What one thread owns: the kernels' workspace and a fold for each reduction."""
 
     def __init__(self, walk: _Walk) -> None:
-        self.workspace = walk.kernels.Workspace()
-        self.folds = [
-            reduction.fold(walk.kernels, walk.plan, walk.bound) for reduction in walk.reductions
-        ]
+        self.workspace = walk.kernels.workspace(walk.plan.tile_rows * walk.plan.tile_columns)
+        self.folds = [reduction.fold(walk.kernels, walk.plan) for reduction in walk.reductions]
 
 
 class _Walk:
@@ -53,7 +53,6 @@ class _Walk:
         self.rows, self.columns = problem.rows, problem.columns
         self.reductions = reductions
         self._all = list(range(len(reductions)))
-        self.bound = 0.0
         self.banded = False
         self._report = advance
         self._lock = threading.Lock()
@@ -65,32 +64,33 @@ class _Walk:
             lambda own, tile: self.decide_open(own, tile, self._all),
         )
 
-    def screened(self) -> None:
+    def screened(self, screens: Screens) -> None:
         """Walk all tiles through the screens, group by group."""
-        kernels = cast("ScreeningKernels", self.kernels)
         asked = selective_one(self.reductions)
-        coding = None if asked is None else choose_coding(self.problem, asked)
-        last = Float32Screen(self.problem, self.reductions, self.decide_listed, coding is None)
-        self.bound = last.bound
+        coding = None if asked is None else choose_coding(self.problem, screens, asked)
+        eager = coding is None
+        stages: list[Screen] = [
+            Float32Screen(self.problem, screens, self.reductions, self.decide_listed, eager)
+        ]
         with self.problem.starting():
             dtypes = tuple(working_type(s.array.dtype) for s in (self.rows, self.columns))
-            kernels.rehearse(_Thread(self).folds, dtypes, coding is not None)
-        screens: list[Screen] = [last]
+            screens.rehearse(_Thread(self).folds, dtypes, coding is not None)
         if asked is not None and coding is not None:
-            screens.insert(0, CodeScreen(self.problem, asked, self.decide_listed, coding))
+            coded = CodeScreen(self.problem, screens, asked, self.decide_listed, coding)
+            stages.insert(0, coded)
             self.banded = asked.of_each
 
         def work(own: _Thread, tile: Tile) -> None:
             which = self._all
-            for screen in screens:
-                which = screen(own, tile, which)
+            for stage in stages:
+                which = stage(own, tile, which)
                 if not which:
                     return
             self.decide_open(own, tile, which)
 
         for group in self.plan.passes():
-            for screen in screens:
-                screen.over(group)
+            for stage in stages:
+                stage.over(group)
             self._each_tile(group, work)
 
     def _each_tile(self, group: Tile, work: Callable[[_Thread, Tile], None]) -> None:
@@ -117,41 +117,28 @@ class _Walk:
     def decide_open(self, own: _Thread, tile: Tile, which: list[int]) -> None:
         """Decide all pairs of a tile for some reductions, in pieces.
 
-        The rows of a strip of pieces are scaled once.
+        The rows of a strip of pieces are made ready once.
         """
         side = self.plan.piece
         for row in range(tile.row, tile.row_end, side):
             left: Any = None
             strip = Tile(row, min(row + side, tile.row_end), tile.column, tile.column_end)
             for piece in strip.split(side, side, self.plan.triangle):
-                aimed = [n for n in which if self.reductions[n].aim(own.folds[n], piece, None)]
+                aimed = [n for n in which if self.reductions[n].aim(own.folds[n], piece, EXACT)]
                 if not aimed:
                     continue
                 if left is None:
-                    left = self._scaled(self.rows, piece.row, piece.row_end)
-                cosines = self._piece_cosines(own, piece, left)
-                for n in aimed:
-                    self._sift(self.reductions[n], own.folds[n], piece, cosines)
+                    left = self.kernels.piece_side(*self.rows.side(piece.row, piece.row_end))
+                self._decide_piece(own, piece, left, aimed)
 
-    def _sift(self, reduction: Reduction, fold: Any, piece: Tile, cosines: Any) -> None:
-        row = 0
-        while row < len(cosines):
-            row = self.kernels.sift(cosines, row, fold)
-            i, j = fold.take()
-            reduction.decided(i + piece.row, j + piece.column, cosines[i, j], self.kernels)
-        reduction.absorb(fold, piece)
-
-    def _piece_cosines(self, own: _Thread, piece: Tile, left: Any) -> Any:
+    def _decide_piece(self, own: _Thread, piece: Tile, left: Any, aimed: list[int]) -> None:
         self.problem.tally(open_pairs=piece.pairs(self.plan.triangle))
-        return self.kernels.tile_cosines(
-            own.workspace,
-            left,
-            self._scaled(self.columns, piece.column, piece.column_end),
-            self.rows.squares[piece.row : piece.row_end],
-            self.columns.squares[piece.column : piece.column_end],
-            piece.column - piece.row if self.plan.triangle else None,
-        )
-
-    def _scaled(self, vectors: Vectors, start: int, stop: int) -> Any:
-        block, exponents = vectors.read(start, stop), vectors.exponents[start:stop]
-        return self.kernels.scale(block, exponents, self.kernels.DECIDE_UNIT)
+        right = self.kernels.piece_side(*self.columns.side(piece.column, piece.column_end))
+        shift = piece.column - piece.row if self.plan.triangle else None
+        folds = [own.folds[n] for n in aimed]
+        decided = self.kernels.decide_piece(own.workspace, left, right, shift, folds)
+        for number, i, j, cosines in decided:
+            reduction = self.reductions[aimed[number]]
+            reduction.decided(i + piece.row, j + piece.column, cosines, self.kernels)
+        for n in aimed:
+            self.reductions[n].absorb(own.folds[n], piece)

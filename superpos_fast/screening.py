@@ -87,16 +87,3 @@ def code_constant(depth: int, dimensions: int) -> float:
     short = math.sqrt(dimensions) * 2.0**-59
     operations = 8.0 * UNIT_ROUNDOFF_32
     return (entries + short + 2.0 * operations + 2.0 * decision_bound(depth)) * (1.0 + 2.0**-10)
-
-
-def float32_gate(cosine: Any, bound: float) -> Any:
-    """Return the fast value that a pair must reach for its cosine to reach `cosine`."""
-    return cosine - bound
-
-
-def float32_slack(bound: float) -> float:
-    """Return how far below a seen fast value another pair may lie and still be better.
-
-    Two bounds, and room for rounding the difference to float32.
-    """
-    return 2.0 * bound + 2.0 * UNIT_ROUNDOFF_32

@@ -9,14 +9,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 
-from .backends import ScreeningKernels
+from .kernels.records import Error
 from .plan import Tile
 from .problem import Problem
 from .projection import Coding
+from .protocols import Screens
 from .reductions import Reduction, Selective
 from .screening import code_slack, float32_bound
 from .vectors import Vectors
@@ -50,7 +51,7 @@ class _Form(Protocol):
     two_sided: bool
 
     def room(self, rows: int) -> Any:
-        """Return memory for so many packed rows, a multiple of the kernels' unit."""
+        """Return memory for so many packed rows, a multiple of the unit."""
 
     def empty(self, room: Any, vectors: Vectors, first: int, end: int, columns: bool) -> Any:
         """Return packed rows that are yet to be filled."""
@@ -78,11 +79,11 @@ class _Packer:
     def _side(self, side: int, vectors: Vectors, first: int, end: int, each: Each) -> Any:
         if self._packed[side] is not None and self._packed[side].first == first:
             return self._packed[side]
-        plan, unit = self._problem.plan, self._problem.kernels.UNIT
+        plan = self._problem.plan
         if self._rooms[side] is None:
             most = (plan.group_rows, plan.group_columns)[side]
-            rows = min(most, len(vectors.array))
-            self._rooms[side] = self._form.room(-(-rows // unit) * unit)
+            # Groups are whole units.
+            self._rooms[side] = self._form.room(most)
         packed = self._form.empty(self._rooms[side], vectors, first, end, side == 1)
         step = plan.read_rows
         each(
@@ -98,33 +99,41 @@ def _one_by_one(work: Callable[[int], None], items: Iterable[int]) -> None:
         work(item)
 
 
-def _screen(problem: Problem, own: Any, sides: tuple[Any, Any], tile: Tile, folds: Any) -> None:
+def _screen(
+    screens: Screens, own: Any, sides: tuple[Any, Any], tile: Tile, triangle: bool, folds: Any
+) -> None:
     """Run the kernel that the sides' form calls for."""
     left, right = sides
-    cast("ScreeningKernels", problem.kernels).screen(
+    screens.screen(
         own.workspace,
         left,
         right,
         tile.relative_to(left.first, right.first),
-        right.first - left.first if problem.plan.triangle else None,
+        right.first - left.first if triangle else None,
         folds,
     )
 
 
 class Float32Screen:
-    """Dot products in float32, as near to the cosines as `bound`.
+    """Dot products in float32, within a bound of the cosines.
 
     Rows are packed by all threads if this is the first screen (`eager`), and otherwise by the
     first thread that needs them.
     """
 
     def __init__(
-        self, problem: Problem, reductions: Sequence[Reduction], decide: Decide, eager: bool
+        self,
+        problem: Problem,
+        screens: Screens,
+        reductions: Sequence[Reduction],
+        decide: Decide,
+        eager: bool,
     ) -> None:
-        kernels = cast("ScreeningKernels", problem.kernels)
-        self.bound = float32_bound(problem.depth, kernels.chain(problem.depth))
-        self._problem, self._reductions, self._decide = problem, reductions, decide
-        self._packer = _Packer(problem, _Units(kernels, problem.depth))
+        bound = float32_bound(problem.depth, screens.chain(problem.depth))
+        self._error = Error(bound, bound)
+        self._problem, self._screens = problem, screens
+        self._reductions, self._decide = reductions, decide
+        self._packer = _Packer(problem, _Units(screens, problem.depth))
         self._eager = eager
         self._lock = threading.Lock()
 
@@ -137,9 +146,11 @@ class Float32Screen:
         if not self._eager:
             with self._lock:
                 self._sides = self._packer.pack(self._group, _one_by_one)
-        wanted = [n for n in which if self._reductions[n].aim(own.folds[n], tile, self.bound)]
+        wanted = [n for n in which if self._reductions[n].aim(own.folds[n], tile, self._error)]
         if wanted:
-            _screen(self._problem, own, self._sides, tile, [own.folds[n] for n in wanted])
+            folds = [own.folds[n] for n in wanted]
+            triangle = self._problem.plan.triangle
+            _screen(self._screens, own, self._sides, tile, triangle, folds)
         given_up = []
         for n in wanted:
             reduction, fold = self._reductions[n], own.folds[n]
@@ -157,19 +168,18 @@ class Float32Screen:
 class _Units:
     """Rows as float32 unit vectors."""
 
-    kernels: ScreeningKernels
+    screens: Screens
     depth: int
     two_sided = False
 
     def room(self, rows: int) -> Any:
-        return self.kernels.aligned(rows * self.kernels.packed_depth(self.depth)[0], np.float32)
+        return self.screens.room(rows, self.depth)
 
     def empty(self, room: Any, vectors: Vectors, first: int, end: int, columns: bool) -> Any:
-        return self.kernels.Packed(room, vectors.squares[first:end], first, self.depth)
+        return self.screens.units(room, vectors.squares[first:end], first, self.depth)
 
     def fill(self, packed: Any, vectors: Vectors, start: int, stop: int) -> None:
-        block, exponents = vectors.read(start, stop), vectors.exponents[start:stop]
-        packed.fill(block, exponents, start - packed.first)
+        packed.fill(*vectors.side(start, stop), start - packed.first)
 
 
 class CodeScreen:
@@ -182,12 +192,17 @@ class CodeScreen:
     """
 
     def __init__(
-        self, problem: Problem, reduction: Selective, decide: Decide, coding: Coding
+        self,
+        problem: Problem,
+        screens: Screens,
+        reduction: Selective,
+        decide: Decide,
+        coding: Coding,
     ) -> None:
-        kernels = cast("ScreeningKernels", problem.kernels)
-        self._problem, self._reduction, self._decide = problem, reduction, decide
+        self._problem, self._screens = problem, screens
+        self._reduction, self._decide = reduction, decide
         self._coding = coding
-        self._packer = _Packer(problem, _Codes(kernels, coding))
+        self._packer = _Packer(problem, _Codes(screens, coding))
         self._lock = threading.Lock()
         self._failures = self._untried = 0
 
@@ -202,19 +217,21 @@ class CodeScreen:
         for side, slack in zip(self._sides, slacks, strict=True):
             side.bounded(slack)
         product = float(left.residuals.max() * right.residuals.max())
-        self._spread = 2.0 * (sum(float(slack.max()) for slack in slacks) + product) + 2.0**-20
+        spread = 2.0 * (sum(float(slack.max()) for slack in slacks) + product) + 2.0**-20
+        self._error = Error(spread, 0.0)
 
     def __call__(self, own: Any, tile: Tile, which: list[int]) -> list[int]:
         (n,) = which
         fold = own.folds[n]
         if self._reduction.blind(tile) or self._skips():
             return which
-        if not self._reduction.aim_above(fold, tile, self._spread):
+        if not self._reduction.aim(fold, tile, self._error):
             return []
-        _screen(self._problem, own, self._sides, tile, [fold])
+        triangle = self._problem.plan.triangle
+        _screen(self._screens, own, self._sides, tile, triangle, [fold])
         if self._failed(fold.open):
             return which
-        self._problem.tally(coded_pairs=tile.pairs(self._problem.plan.triangle))
+        self._problem.tally(coded_pairs=tile.pairs(triangle))
         i, j = fold.take()
         if len(i):
             self._decide(self._reduction, i + tile.row, j + tile.column)
@@ -236,16 +253,15 @@ class CodeScreen:
 class _Codes:
     """Rows as codes, of their projections if the coding has directions."""
 
-    kernels: ScreeningKernels
+    screens: Screens
     coding: Coding
     two_sided = True
 
     def room(self, rows: int) -> Any:
-        words, _ = self.kernels.code_words(self.coding.dimensions)
-        return self.kernels.aligned(rows * words, np.int32)
+        return self.coding.coder.room(rows, self.coding.dimensions)
 
     def empty(self, room: Any, vectors: Vectors, first: int, end: int, columns: bool) -> Any:
-        return self.kernels.Codes(
+        return self.coding.coder.codes(
             room,
             vectors.squares[first:end],
             first,
@@ -255,12 +271,12 @@ class _Codes:
         )
 
     def fill(self, packed: Any, vectors: Vectors, start: int, stop: int) -> None:
-        rows = vectors.read(start, stop), vectors.exponents[start:stop], vectors.squares[start:stop]
+        rows = vectors.side(start, stop)
         place = start - packed.first
         if self.coding.directions is None:
             packed.fill(*rows, place)
             return
-        entries, residuals = self.coding.project(self.kernels, self.kernels.packed(*rows))
+        entries, residuals = self.coding.project(self.screens, self.screens.packed(*rows))
         kept = (rows[2] != 0.0).astype(np.float64)
         packed.fill(entries, np.zeros(len(entries), np.int32), kept, place)
         packed.residuals[place : place + len(entries)] = residuals * kept

@@ -197,7 +197,7 @@ def pairs(
         check_count(top, "top", 1, _MOST_PAIRS)
 
         def demand(rows: int, columns: int) -> Demand:
-            return _demand_of_top(min(top, rows * columns))
+            return Ranking.demand_of_all(min(top, rows * columns))
 
         with posed(vectors, other, zero, execution, demand) as problem:
             found = _best(problem, top, magnitude, _limit(problem, limit))
@@ -209,10 +209,6 @@ def pairs(
 
 def _limit(problem: Problem, limit: int | None) -> int:
     return problem.memory // _BYTES_PER_PAIR if limit is None else limit
-
-
-def _demand_of_top(top: int) -> Demand:
-    return Demand(thread=12 * top, listed=min(64, 1 + top // 200), selective=True)
 
 
 def _check_limit(there: int, limit: int) -> None:

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .backends import Kernels
 from .checks import check_choice, check_integer, shown
+from .protocols import Kernels, Side
 
 EXACT_INTEGER = 2**53
 _COLUMNS_AT_ONCE = 16
@@ -62,7 +62,11 @@ class Vectors:
         """Return rows as C-contiguous float32 or float64: a view where they are that already."""
         return _native(self.array[start:stop])
 
-    def lines(self, rows: Any) -> tuple[tuple[Any, Any, Any], Any]:
+    def side(self, start: int, stop: int) -> Side:
+        """Return rows as `read` does, with their exponents and squares."""
+        return self.read(start, stop), self.exponents[start:stop], self.squares[start:stop]
+
+    def lines(self, rows: Any) -> tuple[Side, Any]:
         """Return a block that holds the listed rows, its exponents and squares, and where they are.
 
         The whole matrix where it can be read as it lies, else a copy of those rows.

@@ -9,8 +9,9 @@ import oracles
 from helpers import needs_compiled, output_of
 from strategies import tables
 from superpos_fast.kernels import reference
-from superpos_fast.kernels.cpu import entry, micro_f32
-from superpos_fast.screening import decision_bound, float32_bound, float32_slack
+from superpos_fast.kernels.cpu import deciding, entry, micro_f32, screening
+from superpos_fast.kernels.records import EXACT, Error
+from superpos_fast.screening import decision_bound, float32_bound
 
 pytestmark = needs_compiled
 
@@ -40,14 +41,13 @@ def test_decisions_match_the_reference(depth, shift):
         exponents, squares, _ = entry.survey(table)
         sides.append((table, exponents, squares))
 
-    def decided(kernels, unit):
-        (left, e, q), (right, f, p) = sides
-        left, right = kernels.scale(left, e, unit), kernels.scale(right, f, unit)
-        return kernels.tile_cosines(kernels.Workspace(), left, right, q, p, shift)
+    def decided(kernels):
+        left, right = (kernels.piece_side(*side) for side in sides)
+        return kernels.piece_cosines(entry.workspace(1), left, right, shift)
 
-    ours = decided(entry, entry.DECIDE_UNIT)
+    ours = decided(deciding)
     with np.errstate(invalid="ignore"):
-        theirs = decided(reference, 1)
+        theirs = decided(reference)
     assert same(ours, theirs)
     for i, j in (0, 100), (100, 0), (50, 51):
         if not np.isnan(ours[i, j]):
@@ -58,18 +58,18 @@ def screened(left, right, *, shift, gate, slack, survivors=20_000, signed=True):
     sides, depth = [], left.shape[1]
     for table in left, right:
         exponents, squares, _ = entry.survey(table)
-        padded = -(-len(table) // entry.UNIT) * entry.UNIT
-        room = entry.aligned(padded * entry.packed_depth(depth)[0], np.float32)
+        room = screening.room(-(-len(table) // screening.UNIT) * screening.UNIT, depth)
         room[:] = np.nan
-        packed = entry.Packed(room, squares, 0, depth)
-        for start in range(0, len(table), entry.UNIT):
-            stop = start + entry.UNIT
-            packed.fill(table[start:stop], exponents[start:stop], start)
+        packed = screening.units(room, squares, 0, depth)
+        for start in range(0, len(table), screening.UNIT):
+            some = slice(start, start + screening.UNIT)
+            packed.fill(table[some], exponents[some], squares[some], start)
         sides.append(packed)
     tile = 0, len(left), 0, len(right)
     fold = entry.BestFold(len(left), len(right), 1, survivors, per="all", k=1, magnitude=not signed)
-    fold.aim(np.full(len(left), gate), np.full(len(right), np.inf), slack)
-    entry.screen(entry.Workspace(), *sides, tile, shift, [fold])
+    error = Error(slack, 0.0)
+    fold.aim(error, np.full(len(left), gate), np.full(len(right), np.inf))
+    screening.screen(entry.workspace(1), *sides, tile, shift, [fold])
     if fold.open:
         return None, None
     dots = fold.listing.values[: int(fold.listing.found[0])]
@@ -100,7 +100,7 @@ def test_screen_is_within_its_bound(depth, kind, seed):
     one, two = ((table, *entry.survey(table)[:2]) for table in (left, right))
     decided = entry.listed_cosines(one, i, two, j)
     error = abs(dots[: len(i)].astype(np.float64) - decided)
-    assert error.max() <= float32_bound(depth, entry.chain(depth))
+    assert error.max() <= float32_bound(depth, screening.chain(depth))
 
 
 @pytest.mark.parametrize("depth", [1, 8, 100, 1000])
@@ -120,9 +120,9 @@ def test_screen_keeps_every_pair_that_may_win(signed, shift):
     """The gate rises, survivors are dropped again, and the best pairs are among what stays."""
     rng = np.random.default_rng(7)
     left, right = rng.standard_normal((2, 500, 20))
-    bound = float32_bound(20, entry.chain(20))
+    bound = float32_bound(20, screening.chain(20))
     (i, j), _ = screened(
-        left, right, shift=shift, gate=-np.inf, slack=float32_slack(bound), signed=signed,
+        left, right, shift=shift, gate=-np.inf, slack=Error(bound, bound).slack, signed=signed,
         survivors=64,
     )  # fmt: skip
     cosines = left @ right.T / np.linalg.norm(left, axis=1)[:, None]
@@ -236,3 +236,56 @@ def test_lists_are_the_same_whoever_keeps_them(k, batches, magnitude, seed):
         kept = ours[1][group] >= 0
         found = sorted(zip(ours[1][group][kept], ours[0][group][kept], strict=True))
         assert found == sorted((key, cosine) for _, key, cosine in wanted)
+
+
+# What folds take
+
+
+def buffers_of(thing):
+    """The memory behind all arrays that hang on an object, each once."""
+    found, seen, left = {}, set(), [thing]
+    while left:
+        one = left.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, np.ndarray):
+            while isinstance(one.base, np.ndarray):
+                one = one.base
+            found[id(one)] = one.nbytes
+        elif isinstance(one, dict):
+            left += one.values()
+        elif isinstance(one, tuple | list):
+            left += one
+        elif hasattr(one, "__dict__"):
+            left += vars(one).values()
+    return sum(found.values())
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 6), (240, 480, 576), (3000, 24, 48)])
+@pytest.mark.parametrize("count", [1, 10, 5000])
+@pytest.mark.parametrize("kind", ["rows", "both", "all", "ranks", "total"])
+def test_folds_take_what_they_say(kind, count, shape):
+    rows, columns, piece = shape
+    if kind == "ranks":
+        thresholds = np.linspace(0.0, 1.0, count + 1)[1:]
+        listed = np.zeros(count + 1, bool)
+        fold = entry.RanksFold(*shape, 700, thresholds=thresholds, listed=listed, magnitude=True)
+        size = entry.RanksFold.footprint(piece, thresholds=count)
+        # The thresholds and what is asked of them are the statistic's own.
+        shared = thresholds.nbytes + listed.nbytes
+    elif kind == "total":
+        fold, size, shared = entry.TotalFold(*shape, 0), entry.TotalFold.footprint(piece), 0
+    else:
+        count = min(count, 1024)
+        fold = entry.BestFold(*shape, 700, per=kind, k=count, magnitude=False)
+        size, shared = entry.BestFold.footprint(piece, per=kind, k=count), 0
+    gates = [np.zeros(rows), np.zeros(columns)] if kind in ("rows", "both", "all") else []
+    for error in Error(1e-5, 1e-5), Error(1e-2, 0.0):
+        fold.aim(error, *gates)
+    fold.aim(EXACT, *(gate[:piece] for gate in gates))
+    listing = 8 + (0 if kind == "total" else 16 * max(700, piece))
+    taken = buffers_of(fold) - shared - listing
+    said = size.whole + size.line * (rows + columns)
+    assert taken <= said
+    assert kind == "ranks" or said <= 1.5 * taken + 2**13

@@ -9,21 +9,28 @@ from hypothesis import strategies as st
 
 from helpers import check
 from superpos_fast import problem
+from superpos_fast.kernels import reference
 from superpos_fast.plan import Demand, Plan, Tile, make_plan
 
 
 class Kernels:
-    """Round figures for the facts that a plan asks of kernels."""
-
-    UNIT, PANEL = 24, 8
-    DECIDE_UNIT = 6
-    TILE_ROWS, TILE_COLUMNS = 192, 240
-    SCRATCH_BYTES = 400_000
-    PAIR_BYTES = 24
+    """Round figures for what a plan asks of kernels."""
 
     @staticmethod
-    def packed_depth(depth):
-        return -(-depth // 4) * 4, 4
+    def limits(depth, memory):
+        return reference.limits(depth, memory)._replace(
+            unit=24,
+            panel=8,
+            tile_rows=192,
+            tile_columns=240,
+            piece_unit=6,
+            scratch=400_000,
+            pair=24,
+            packed_row=4 * (-(-depth // 4) * 4),
+        )
+
+
+UNIT, PANEL = 24, 8
 
 
 def plan_of(rows, columns, group_rows, group_columns, tile_rows, tile_columns):
@@ -104,12 +111,13 @@ def test_a_plan_stays_within_its_memory(rows, columns, depth, threads, generosit
     with pytest.raises(ValueError, match=str(smallest)):
         make_plan(rows, columns, depth, threads, smallest - 1, Kernels, demand)
     memory = int(smallest * generosity)
+    limits = Kernels.limits(depth, memory)
     plan = make_plan(rows, columns, depth, threads, memory, Kernels, demand)
     assert 1 <= plan.threads <= threads
     assert min(plan.piece, plan.survivors, plan.listed, plan.read_rows) >= 1
-    assert plan.group_rows % Kernels.UNIT == plan.group_columns % Kernels.UNIT == 0
-    assert plan.tile_rows % Kernels.UNIT == plan.tile_columns % Kernels.UNIT == 0
-    assert plan.read_rows % Kernels.PANEL == 0
+    assert plan.group_rows % UNIT == plan.group_columns % UNIT == 0
+    assert plan.tile_rows % UNIT == plan.tile_columns % UNIT == 0
+    assert plan.read_rows % PANEL == 0
     one = plan.triangle and plan.group_rows >= rows
     packed_rows = plan.group_rows + (0 if one else plan.group_columns)
     scaled = 8 * (-(-depth // 8) * 8)
@@ -121,11 +129,27 @@ def test_a_plan_stays_within_its_memory(rows, columns, depth, threads, generosit
     taken = (
         12 * (rows + (columns or 0))
         + demand.state
-        + packed_rows * Kernels.packed_depth(depth)[0] * 4
-        + plan.threads * (Kernels.SCRATCH_BYTES + demand.thread + work)
+        + packed_rows * limits.packed_row
+        + plan.threads * (limits.scratch + demand.thread + work)
         + plan.threads * (plan.survivors * 56 + demand.line * (plan.tile_rows + plan.tile_columns))
     )
     assert taken <= memory
+
+
+@given(
+    st.integers(1, 10**7),
+    st.integers(1, 20_000),
+    st.integers(1, 10**6),
+    st.integers(1, 64),
+)
+def test_tiles_are_as_small_as_kernels_want(rows, depth, pairs, threads):
+    class Small:
+        @staticmethod
+        def limits(depth, memory):
+            return Kernels.limits(depth, memory)._replace(most_pairs=pairs)
+
+    plan = make_plan(rows + 1, None, depth, threads, 2**40, Small, Demand())
+    assert plan.tile_rows * plan.tile_columns <= max(pairs, 192 * 240)
 
 
 @pytest.mark.parametrize(("rows", "depth"), [(10, 10**6), (10**8, 1), (1000, 600_000)])
@@ -154,7 +178,8 @@ def test_the_answer_does_not_depend_on_tiles(
 
     def planned(*arguments):
         plan = make_plan(*arguments)
-        unit = arguments[5].UNIT
+        limits = arguments[5].limits(arguments[2], arguments[4])
+        unit = limits.unit
         piece, survivors, listed, read = small
         group_rows, group_columns = (unit * count for count in groups)
         return dataclasses.replace(
@@ -166,7 +191,7 @@ def test_the_answer_does_not_depend_on_tiles(
             piece=piece,
             survivors=survivors,
             listed=listed,
-            read_rows=arguments[5].PANEL * read,
+            read_rows=limits.panel * read,
         )
 
     with pytest.MonkeyPatch.context() as patch:

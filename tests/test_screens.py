@@ -10,19 +10,19 @@ from llvmlite import binding, ir
 
 import superpos_fast as sf
 from helpers import needs_compiled
-from superpos_fast import plan, projection
-from superpos_fast.kernels.cpu import entry, micro_i8
+from superpos_fast import projection
+from superpos_fast.kernels.cpu import entry, micro_i8, screening
 from superpos_fast.screening import code_constant, code_slack, hoeffding_deviations
 
 pytestmark = needs_compiled
 
-needs_codes = pytest.mark.skipif(not entry.CODES, reason="this target has no int8 screen")
+needs_codes = pytest.mark.skipif(screening.coder is None, reason="this target has no int8 screen")
 
 
 @pytest.fixture(params=["whole", "projected"])
 def coded(request, monkeypatch):
     """Screen by codes whatever the size and the promise: of all entries, or of projections."""
-    monkeypatch.setattr(plan, "_CODED_WORK", 0)
+    monkeypatch.setattr(entry, "CODED_WORK", 0)
     monkeypatch.setattr(projection, "_PROJECTED_WORK", 0)
     monkeypatch.setattr(projection, "_CONCENTRATED", 0.0)
     monkeypatch.setattr(projection, "_SAMPLE_SHARE", 1)
@@ -137,10 +137,10 @@ def codes_of(vectors, columns=False, stream=7, step=None):
     """Return packed codes of unit rows, and what they stand for."""
     block = np.ascontiguousarray(vectors)
     exponents, squares, _ = entry.survey(block)
-    padded = math.ceil(len(block) / entry.UNIT) * entry.UNIT
-    words, chunk = entry.code_words(block.shape[1])
-    room = entry.aligned(padded * words, np.int32)
-    codes = entry.Codes(room, squares, 0, block.shape[1], columns, stream)
+    padded = math.ceil(len(block) / screening.UNIT) * screening.UNIT
+    words, chunk = screening.code_words(block.shape[1])
+    room = screening.coder.room(padded, block.shape[1])
+    codes = screening.Codes(room, squares, 0, block.shape[1], columns, stream)
     for start in range(0, len(block), step or len(block)):
         part = slice(start, start + (step or len(block)))
         codes.fill(block[part], exponents[part], squares[part], start)
@@ -148,7 +148,7 @@ def codes_of(vectors, columns=False, stream=7, step=None):
     for start in range(0, words, chunk):
         length = min(chunk, words - start)
         panels = room[start * padded : (start + length) * padded]
-        panels = panels.reshape(padded // entry.PANEL, length, entry.PANEL)
+        panels = panels.reshape(padded // screening.PANEL, length, screening.PANEL)
         entries[:, start : start + length] = panels.transpose(0, 2, 1).reshape(padded, length)
     unsigned = micro_i8.PRODUCT.unsigned == ("columns" if columns else "rows")
     offset = micro_i8.PRODUCT.offset if unsigned else 0
@@ -171,7 +171,7 @@ def test_codes_are_within_a_step(columns, stream):
     scales, sums, lengths, errors = codes.facts[:, :100]
     steps = np.abs(decoded - unit(vectors)) / scales[:, None]
     assert steps.max() <= (0.5 if stream is None else 1.0) + 1e-4
-    assert np.abs(stored).max() <= entry.CODE_LEVELS[columns]
+    assert np.abs(stored).max() <= screening.coder.levels[columns]
     np.testing.assert_array_equal(sums, stored.sum(axis=1))
     np.testing.assert_allclose(lengths, np.linalg.norm(decoded, axis=1), rtol=1e-12)
     true = np.linalg.norm(decoded - unit(vectors), axis=1)
@@ -183,7 +183,7 @@ def test_codes_are_within_a_step(columns, stream):
 def test_codes_do_not_depend_on_blocks():
     vectors = np.random.default_rng(3).standard_normal((200, 65)).astype(np.float32)
     whole = codes_of(vectors)[1]
-    np.testing.assert_array_equal(codes_of(vectors, step=entry.PANEL)[1], whole)
+    np.testing.assert_array_equal(codes_of(vectors, step=screening.PANEL)[1], whole)
     assert (codes_of(vectors, stream=8)[1] != whole).any()
 
 
@@ -195,7 +195,7 @@ def test_rounding_is_unbiased_and_within_hoeffdings_bound():
     draws = 40_000
     _, _, decoded = codes_of(np.tile(vector, (draws, 1)))
     error = decoded - unit(vector[None])
-    scale = np.abs(unit(vector[None])).max() / entry.CODE_LEVELS[0]
+    scale = np.abs(unit(vector[None])).max() / screening.coder.levels[0]
     deviation = np.abs(error.mean(axis=0)) / scale
     assert deviation.max() < 5 * 0.5 / math.sqrt(draws)
     factor = math.sqrt(math.log(2 / 1e-3) / 2)
@@ -240,9 +240,9 @@ def test_directions_bound_cosines():
     vectors = rng.standard_normal((150, 5)) @ rng.standard_normal((5, 60))
     vectors = (vectors + 0.1 * rng.standard_normal((150, 60))).astype(np.float32)
     span, _ = np.linalg.qr(rng.standard_normal((60, 12)))
-    coding = projection.Coding(60, None, 0.0, 0.0, 0).along(entry, span.T)
+    coding = projection.Coding(None, 60, None, 0.0, 0.0, 0).along(screening, span.T)
     exponents, squares, _ = entry.survey(vectors)
-    entries, residuals = coding.project(entry, entry.packed(vectors, exponents, squares))
+    entries, residuals = coding.project(screening, screening.packed(vectors, exponents, squares))
     assert entries.shape == (150, 12)
     bound = np.abs(entries.astype(np.float64) @ entries.T.astype(np.float64))
     bound += np.multiply.outer(residuals, residuals) + coding.constant

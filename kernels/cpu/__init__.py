@@ -7,5 +7,10 @@ panels         packing
 micro_f32      register block of the screen           micro_f64   of the decision
 screens        tile walk of the screen                decisions   of the decision
 second_moment  sums of products of unit rows, and rows' energies in them
-entry          NumPy arrays in, NumPy arrays out: what the table of backends points at
+
+What the engine holds, NumPy arrays in and NumPy arrays out:
+
+deciding       surveys and decisions        screening    packed rows, codes, screened tiles
+tile_folds     folds                        moments      sums of products
+entry          all of these: what the table of backends points at
 """

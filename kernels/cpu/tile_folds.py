@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..records import EXACT, Error, Footprint
 from . import folds, screens
 from .micro_f32 import UNIT
 from .screens import CACHE_COLUMNS
@@ -21,10 +22,14 @@ _CELLS = _SHADES >> folds.CELL
 # the table takes, whatever their number.
 _FEW = 16
 _MAGNITUDES, _SIGNED = 0x7FFFFFFF, -1
+_REHEARSED = Error(1e-6, 1e-6)
 
 
 class _TileFold:
-    """What all folds have: gates for a tile of float32 values, and a room for listed pairs."""
+    """What all folds have: gates for a tile of float32 values, and a room for listed pairs.
+
+    Values that are off are a tile's, float32; decided ones, `EXACT`, are a piece's.
+    """
 
     def __init__(self, rows: int, columns: int, room: int, magnitude: bool) -> None:
         self.sign = -1.0 if magnitude else 1.0
@@ -74,22 +79,29 @@ class BestFold(_TileFold):
     def rehearsing(cls) -> BestFold:
         """Return a fold that is aimed at nothing."""
         fold = cls(2, 2, 1, 1, per="all", k=1, magnitude=True)
-        fold.aim(np.full(2, np.inf), np.full(2, np.inf), 0.0)
+        fold.aim(_REHEARSED, np.full(2, np.inf), np.full(2, np.inf))
         return fold
 
-    def aim(self, row_gates: Any, column_gates: Any, slack: float) -> None:
-        """Set what float32 values must reach to matter: float64 a row and a column."""
-        for gates, wanted in zip(self.gates[:2], (row_gates, column_gates), strict=True):
-            gates[: len(wanted)] = _float32_below(wanted)
-            gates[len(wanted) :] = np.inf
-        self._begin((self.gates.rows, self.gates.columns), self._heaps, slack)
+    @staticmethod
+    def footprint(piece: int, *, per: str, k: int) -> Footprint:
+        """Return the bytes of a fold for pieces of at most so many rows."""
+        lines = {"all": 0, "rows": 1, "both": 2}[per]
+        heaps = 8 * k * lines * piece if lines else 12 * k
+        gates = 16 * piece + 8 * UNIT
+        return Footprint(heaps + gates + 4 * max(piece, CACHE_COLUMNS), 4 + (4 * k if lines else 0))
 
-    def aim_exactly(self, row_gates: Any, column_gates: Any) -> None:
-        """Set what cosines must reach to matter."""
-        rows, columns = self._exact_gates
-        rows[: len(row_gates)] = row_gates
-        columns[: len(column_gates)] = column_gates
-        self._begin((rows, columns), self._exact_heaps, 0.0)
+    def aim(self, error: Error, row_gates: Any, column_gates: Any) -> None:
+        """Set what cosines must reach to matter: float64 a row and a column."""
+        if error == EXACT:
+            rows, columns = self._exact_gates
+            rows[: len(row_gates)] = row_gates
+            columns[: len(column_gates)] = column_gates
+            self._begin((rows, columns), self._exact_heaps, 0.0)
+            return
+        for gates, wanted in zip(self.gates[:2], (row_gates, column_gates), strict=True):
+            gates[: len(wanted)] = _float32_below(wanted - error.above)
+            gates[len(wanted) :] = np.inf
+        self._begin((self.gates.rows, self.gates.columns), self._heaps, error.slack)
 
     def take(self) -> tuple[Any, Any]:
         """Return the listed pairs' rows and columns, of those that still reach a gate."""
@@ -119,105 +131,111 @@ class RanksFold(_TileFold):
         room: int,
         *,
         thresholds: Any,
-        bound: float,
         listed: Any,
         magnitude: bool,
     ) -> None:
         super().__init__(rows, columns, max(room, piece), magnitude)
-        self._gate = _float32_below(thresholds[0] - bound)
-        self._lowest = _float32_below(thresholds[0])
+        self._thresholds, self._listed = thresholds, listed
         width = max(piece, folds.LINES * CACHE_COLUMNS)
-        margin = bound + _ROUNDING
-        low, high = thresholds[0] - 4.0 * margin, thresholds[-1] + 4.0 * margin
-        size = (high - low) / (_SHADES - 8)
-        origin, scale = np.float32(low - 4.0 * size), np.float32(1.0 / size)
-
-        def record(bound: float) -> folds.Ranks:
-            return folds.Ranks(
-                thresholds,
-                float(origin),
-                float(scale),
-                *_shades(thresholds, float(origin), float(scale), bound, listed),
-                bound=bound,
-                listed=listed,
-                few=len(thresholds) <= _FEW and not listed.any(),
-                sign=self.sign,
-                counts=counts,
-                reached=np.empty(len(thresholds), np.int64),
-                shades=shades,
-                unclear=unclear,
-                listing=self.listing,
-            )
-
-        counts = np.zeros((len(thresholds) + 2) * folds.COPIES, np.int64)
-        shades, unclear = np.empty(width, np.uint16), np.empty(width, np.int32)
-        self._screening, self._exact = record(bound), record(0.0)
+        self._counts = np.zeros((len(thresholds) + 2) * folds.COPIES, np.int64)
+        self._reached = np.empty(len(thresholds), np.int64)
+        self._shades, self._unclear = np.empty(width, np.uint16), np.empty(width, np.int32)
+        self._records: dict[float, folds.Ranks] = {}
 
     @classmethod
     def rehearsing(cls) -> RanksFold:
         """Return a fold that is aimed at nothing."""
-        fold = cls(
-            2, 2, 1, 1, thresholds=np.ones(1), bound=1e-6, listed=np.zeros(2, bool), magnitude=True
-        )
-        fold.aim()
+        fold = cls(2, 2, 1, 1, thresholds=np.ones(1), listed=np.zeros(2, bool), magnitude=True)
+        fold.aim(_REHEARSED)
         return fold
 
-    def aim(self) -> None:
-        """Begin a tile of float32 values."""
-        for gates in self.gates[:2]:
-            gates.fill(self._gate)
-        self._begin(self._screening)
+    @staticmethod
+    def footprint(piece: int, *, thresholds: int) -> Footprint:
+        """Return the bytes of a fold for pieces of at most so many rows."""
+        # Two records, of a tile's values and of cosines: a table and its ranges, and two shades.
+        records = 2 * (3 * 4 * _CELLS + 4 * thresholds)
+        # While a record is made: the ranges as they are found, and what they are compared by.
+        making = 3 * 8 * _CELLS + 32 * thresholds
+        counters = 8 * folds.COPIES * (thresholds + 2) + 8 * thresholds
+        lines = 6 * max(piece, folds.LINES * CACHE_COLUMNS) + 8 * UNIT
+        return Footprint(records + making + counters + lines, 4)
 
-    def aim_exactly(self) -> None:
-        """Begin a piece of cosines."""
-        self._begin(self._exact)
-
-    def aim_above(self) -> None:
-        """Begin a tile of values that cosines do not exceed: list those that reach a threshold."""
-        for gates, value in ((self.gates.rows, self._lowest), (self.gates.columns, np.inf)):
-            gates.fill(value)
+    def aim(self, error: Error) -> None:
+        """Begin a tile, or a piece; of values that only rule pairs out list those that do not."""
+        self._counts.fill(0)
         self.listing.found[0] = 0
-        self.record = folds.Best(
-            self.gates.rows,
-            self.gates.columns,
-            np.zeros((1, 1), np.float32),
-            np.zeros((0, 1), np.float32),
-            np.inf,
-            self.sign,
-            self._screening.unclear,
-            self.listing,
+        rows, columns = self.gates[:2]
+        gate = _float32_below(self._thresholds[0] - error.above)
+        rows.fill(gate)
+        columns.fill(np.inf if error.is_one_sided else gate)
+        if error.is_one_sided:
+            self.record = folds.Best(
+                rows,
+                columns,
+                np.zeros((1, 1), np.float32),
+                np.zeros((0, 1), np.float32),
+                np.inf,
+                self.sign,
+                self._unclear,
+                self.listing,
+            )
+            return
+        bound = max(error)
+        if bound not in self._records:
+            self._records[bound] = self._record(bound)
+        self.record = self._records[bound]
+
+    def _record(self, bound: float) -> folds.Ranks:
+        margin = bound + _ROUNDING
+        low, high = self._thresholds[0] - 4.0 * margin, self._thresholds[-1] + 4.0 * margin
+        size = (high - low) / (_SHADES - 8)
+        origin, scale = float(np.float32(low - 4.0 * size)), float(np.float32(1.0 / size))
+        return folds.Ranks(
+            self._thresholds,
+            origin,
+            scale,
+            *_shades(self._thresholds, origin, scale, bound, self._listed),
+            bound=bound,
+            listed=self._listed,
+            few=len(self._thresholds) <= _FEW and not self._listed.any(),
+            sign=self.sign,
+            counts=self._counts,
+            reached=self._reached,
+            shades=self._shades,
+            unclear=self._unclear,
+            listing=self.listing,
         )
-
-    def _begin(self, record: folds.Ranks) -> None:
-        record.counts.fill(0)
-        self.listing.found[0] = 0
-        self.record = record
 
     @property
     def counts(self) -> Any:
         """How many values have each rank; what rank 0 has means nothing."""
-        return self._screening.counts.reshape(-1, folds.COPIES).sum(axis=1)[:-1]
+        return self._counts.reshape(-1, folds.COPIES).sum(axis=1)[:-1]
 
 
 class TotalFold(_TileFold):
     """The sum of magnitudes."""
 
-    def __init__(self, rows: int, columns: int, piece: int) -> None:
+    def __init__(self, rows: int, columns: int, piece: int, room: int) -> None:
+        del room
         super().__init__(rows, columns, 0, True)
         self.record = folds.Total(np.empty(max(piece, CACHE_COLUMNS)))
 
     @classmethod
     def rehearsing(cls) -> TotalFold:
         """Return a fold that is aimed at nothing."""
-        fold = cls(2, 2, 1)
-        fold.aim()
+        fold = cls(2, 2, 1, 0)
+        fold.aim(_REHEARSED)
         return fold
 
-    def aim(self) -> None:
-        """Begin a tile."""
-        self.record.lanes.fill(0.0)
+    @staticmethod
+    def footprint(piece: int) -> Footprint:
+        """Return the bytes of a fold for pieces of at most so many rows."""
+        return Footprint(8 * max(piece, CACHE_COLUMNS) + 8 * UNIT, 4)
 
-    aim_exactly = aim
+    def aim(self, error: Error) -> None:
+        """Begin a tile or a piece."""
+        del error
+        self.record.lanes.fill(0.0)
 
     @property
     def total(self) -> float:

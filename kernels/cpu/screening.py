@@ -1,0 +1,307 @@
+"""The CPU's screens: rows packed for them, and a tile of values folded.
+
+What `superpos_fast.protocols.Screens` asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from . import codes, micro_f32, micro_i8, panels, screens
+from .arrays import aligned, frozen
+from .deciding import ACROSS, listed_cosines, survey
+from .products import multiply
+from .tile_folds import BestFold
+from .workspace import Workspace
+
+UNIT, PANEL = micro_f32.UNIT, micro_f32.LANES
+TILE_ROWS, TILE_COLUMNS = screens.CACHE_ROWS, screens.CACHE_COLUMNS
+
+# Longest depth chunk.  384 was level within 2 % in alternating calls at d = 768 and 4096, and would
+# double the error bound of the screen.
+CHUNK = 192
+
+_MOST_CODES = 2**17
+# What is kept of a coded row besides, and while that is made.
+_CODE_BYTES = 100
+
+
+def packed_depth(depth: int) -> tuple[int, int]:
+    """Return the depth that panels are padded to, and the length of a chunk of it."""
+    turn = micro_f32.UNROLL
+    padded = ceil(depth / turn) * turn
+    return padded, ceil(padded / ceil(padded / CHUNK) / turn) * turn
+
+
+def rehearse(folds: list[Any], dtypes: tuple[Any, ...], coded: bool) -> None:
+    """Compile, or load, what a walk with these folds runs, if this process has not yet.
+
+    `dtypes` are those of the two sides' blocks; `coded` is whether codes are screened too.
+    """
+    _rehearsed(tuple(type(fold) for fold in folds), dtypes, coded)
+
+
+@cache
+def _rehearsed(kinds: tuple[type[Any], ...], dtypes: tuple[Any, ...], coded: bool) -> None:
+    blocks = [np.ones((2, 8), dtype) for dtype in dtypes]
+    exponents, squares, _ = survey(blocks[0])
+    units = packed(blocks[0], exponents, squares)
+    screen(Workspace(), units, units, (0, 2, 0, 2), 0, [kind.rehearsing() for kind in kinds])
+    if coded:
+        left, right = (
+            Codes(Coder.room(UNIT, 8), squares, 0, 8, columns, None) for columns in (False, True)
+        )
+        for block, side in zip(blocks, (left, right), strict=True):
+            side.fill(block, exponents, squares, 0)
+            side.bounded(np.zeros(2))
+        products(units, units)
+        coded_fold = BestFold.rehearsing()
+        screen(Workspace(), left, right, (0, 2, 0, 2), 0, [coded_fold])
+    pair = np.array([0, 1])
+    listed = [(block, exponents, squares) for block in blocks]
+    listed_cosines(listed[0], pair[:1], listed[1], pair[1:])
+
+
+class Units:
+    """Consecutive rows of the data as float32 unit vectors in panels, in a buffer that is reused.
+
+    `panels` has room for the rows, padded to `UNIT`.
+    """
+
+    def __init__(self, panels: Any, squares: Any, first: int, depth: int) -> None:
+        self.depth, self.chunk = packed_depth(depth)
+        self.first, self.rows = first, len(squares)
+        self.padded = ceil(self.rows / UNIT) * UNIT
+        self.side = screens.Side(
+            panels[: self.padded * self.depth], self.padded, squares, not squares.all()
+        )
+        whole = len(squares) // micro_f32.LANES * micro_f32.LANES
+        for start in range(0, self.depth, self.chunk):
+            length = min(self.chunk, self.depth - start)
+            base = start * self.padded
+            self.side.panels[base + whole * length : base + self.padded * length] = 0.0
+
+    def fill(self, block: Any, exponents: Any, squares: Any, start: int) -> None:
+        """Pack a block whose first row is row `start`, a multiple of `PANEL`, of these rows."""
+        panels.pack_units(
+            frozen(block),
+            exponents,
+            squares,
+            self.side.panels,
+            self.padded,
+            start,
+            self.depth,
+            self.chunk,
+            np.empty((PANEL, self.chunk), np.float32),
+        )
+
+
+class Codes:
+    """Consecutive rows of the data as codes in panels, in a buffer that is reused.
+
+    `words` has room for the rows, padded to `UNIT`.
+    `columns` is the side that they are for; `stream` chooses what rounding draws (see
+    `codes.pack_codes`), or with None is rounding to nearest.
+
+    Attributes
+    ----------
+    facts : ndarray, shape (4, padded)
+        A row's scale, sum of codes, length of codes and of what rounding has added.
+    residuals : ndarray
+        Length of what of a row is not coded; zeros, unless they are set.
+    """
+
+    def __init__(
+        self, words: Any, squares: Any, first: int, depth: int, columns: bool, stream: int | None
+    ) -> None:
+        assert micro_i8.PRODUCT is not None
+        self.depth, self.chunk = code_words(depth)
+        self.first, self.padded = first, ceil(len(squares) / UNIT) * UNIT
+        self.facts = np.zeros((4, self.padded))
+        self.residuals = np.zeros(len(squares))
+        self._squares, self._stream = squares, stream
+        product = micro_i8.PRODUCT
+        self._levels = product.column_levels if columns else product.row_levels
+        here, there = ("columns", "rows") if columns else ("rows", "columns")
+        self._offset = product.offset if product.unsigned == here else 0
+        self._against = product.offset if product.unsigned == there else 0
+        self._panels = words[: self.padded * self.depth]
+        for start in range(0, self.depth, self.chunk):
+            length = min(self.chunk, self.depth - start)
+            whole = len(squares) // PANEL * PANEL
+            base = start * self.padded
+            self._panels[base + whole * length : base + self.padded * length] = 0
+
+    def fill(self, block: Any, exponents: Any, squares: Any, start: int) -> None:
+        """Pack a block whose first row is row `start`, a multiple of `PANEL`, of these rows."""
+        width, depth = block.shape[1], self.depth * micro_i8.TOGETHER
+        units = np.zeros(width + 1, np.float32)
+        lines = np.empty((PANEL, depth), np.uint8)
+        codes.pack_codes(
+            frozen(block),
+            exponents,
+            squares,
+            self._panels,
+            self.padded,
+            start,
+            self.depth,
+            self.chunk,
+            self._levels,
+            self._offset,
+            -1 if self._stream is None else self._stream + self.first + start,
+            self.facts,
+            units,
+            units.view(np.int32),
+            np.empty(width + 1, np.int32),
+            lines,
+            lines.view(np.int32),
+        )
+
+    def bounded(self, slacks: Any) -> None:
+        """Set each row's part of what a cosine may exceed the codes' by, rounded up to float32.
+
+        The product of a pair's residuals comes on top of it.
+        """
+        terms = np.zeros((3, self.padded), np.float32)
+        terms[0] = self.facts[0]
+        for term, values in ((terms[1], slacks), (terms[2], self.residuals)):
+            term[: len(values)] = _float32_above(values)
+        starts = (-self._against * self.facts[1]).astype(np.int32)
+        self.side = screens.CodeSide(
+            self._panels, self.padded, self._squares, not self._squares.all(), terms.ravel(), starts
+        )
+
+
+def _float32_above(values: Any) -> Any:
+    """Return float32 numbers not below those given, which are not negative; 0 for 0.
+
+    None is subnormal: on Intel's processors each operation on one takes some 150 cycles, which for
+    residual lengths of 2^-149 in the place of 0 was 6 ns a pair.
+    """
+    rounded = np.asarray(values).astype(np.float32)
+    above = np.where(rounded < values, np.nextafter(rounded, np.float32(np.inf)), rounded)
+    return np.where(values > 0.0, np.maximum(above, np.finfo(np.float32).tiny), np.float32(0.0))
+
+
+def code_words(depth: int) -> tuple[int, int]:
+    """Return how many words of codes rows are padded to, and the length of a chunk of them."""
+    return packed_depth(ceil(depth / micro_i8.TOGETHER))
+
+
+class Coder:
+    """What codes there are, and how they are made.
+
+    Attributes
+    ----------
+    levels : (int, int)
+        Largest magnitude of a row's codes and of a column's.
+    cost : float
+        What an entry of a pair costs, in float32 multiply-adds.
+    """
+
+    def __init__(self, product: micro_i8.Product) -> None:
+        self.levels = product.row_levels, product.column_levels
+        self.cost = product.cost
+
+    @staticmethod
+    def room(rows: int, depth: int) -> Any:
+        """Return memory for the codes of so many rows, a multiple of `UNIT`."""
+        return aligned(rows * code_words(depth)[0], np.int32)
+
+    codes = Codes
+
+
+def unit_bytes(depth: int) -> int:
+    """Return the bytes of a unit row."""
+    return 4 * packed_depth(depth)[0]
+
+
+def code_bytes(depth: int) -> int:
+    """Return the bytes of a row's codes on both sides, with its facts, residual, terms and start.
+
+    0 if there are no codes of such rows: of more entries a sum of their products could overflow.
+    """
+    if coder is None or depth > _MOST_CODES:
+        return 0
+    return 2 * (4 * code_words(depth)[0] + _CODE_BYTES)
+
+
+coder = None if micro_i8.PRODUCT is None else Coder(micro_i8.PRODUCT)
+
+
+def room(rows: int, depth: int) -> Any:
+    """Return memory for so many unit rows, a multiple of `UNIT`."""
+    return aligned(rows * packed_depth(depth)[0], np.float32)
+
+
+units = Units
+
+
+def packed(block: Any, exponents: Any, squares: Any) -> Units:
+    """Return a block's rows as unit rows, in memory of their own."""
+    rows = Units(room(ceil(len(block) / UNIT) * UNIT, block.shape[1]), squares, 0, block.shape[1])
+    rows.fill(block, exponents, squares, 0)
+    return rows
+
+
+def products(left: Units, right: Units) -> Any:
+    """Return the float32 dot products of all packed rows of two sides, within their bound."""
+    out = aligned(left.padded * right.padded, np.float32)
+    sides = left.side, right.side
+    multiply(
+        *(side.panels for side in sides),
+        left.padded,
+        right.padded,
+        left.depth,
+        left.chunk,
+        np.empty(1, np.float32),
+        out,
+    )
+    return out.reshape(left.padded, right.padded)[: left.rows, : right.rows]
+
+
+def chain(depth: int) -> int:
+    """Return the longest chain of roundings behind a float32 dot product of packed rows."""
+    padded, chunk = packed_depth(depth)
+    return chunk + ceil(padded / chunk) + 1
+
+
+def screen(
+    workspace: Workspace,
+    left: Units | Codes,
+    right: Units | Codes,
+    tile: tuple[int, int, int, int],
+    shift: int | None,
+    aimed: Sequence[Any],
+) -> None:
+    """Fold a tile's dot products, or bounds by codes, into folds that are aimed at it.
+
+    `tile` is (row, row end, column, column end) within the two sides, starting at multiples of
+    `UNIT`.
+    """
+    row, row_end, column, column_end = tile
+    screens.screen_tile(
+        left.side,
+        right.side,
+        screens.Tile(row, min(row_end, left.padded), column, min(column_end, right.padded)),
+        left.depth,
+        left.chunk,
+        ACROSS if shift is None else shift,
+        _gates(aimed),
+        tuple(fold.record for fold in aimed),
+        workspace.partial_f32,
+    )
+
+
+def _gates(aimed: Sequence[Any]) -> screens.Gates:
+    """Return the gates of the one fold, or such as let everything through to several."""
+    gates: screens.Gates = aimed[0].gates
+    if len(aimed) == 1:
+        return gates
+    rows, columns = (np.full_like(part, -np.inf) for part in gates[:2])
+    return screens.Gates(rows, columns, gates.mask)
