@@ -18,6 +18,8 @@ from .micro_i8 import PRODUCT, bound_block
 # within 3 % in alternating calls at d = 768 and 4096.
 CACHE_ROWS = UNIT * max(1, 192 // UNIT)
 CACHE_COLUMNS = UNIT * max(1, 240 // UNIT)
+# Of a strip's blocks, some 30, so many are folded one by one.
+FEW_BLOCKS = 4
 assert UNIT // ROWS * (CACHE_COLUMNS // COLUMNS) < 64, "a strip's blocks are counted in 64 bits"
 
 
@@ -142,13 +144,47 @@ def _choose(left, a_at, right, b_at, length, c, c_at, start, keep, gates, i, j, 
     )  # fmt: skip
 
 
+@njit
+def fold_stored(
+    left, right, row, row_end, column, column_end, shift, stored, folds, scratch, at, i, j
+):  # fmt: skip
+    """Fold a strip of which some register blocks were stored; return how many folds go on.
+
+    A few blocks are folded one by one.  More are folded as a whole: block by block took up to three
+    times as long, most of it for handing over the records of arrays.
+    """
+    count, blocks = 0, stored
+    while blocks:
+        blocks &= blocks - np.uint64(1)
+        count += 1
+    few, going = count <= FEW_BLOCKS, 1
+    for c in range(column, column_end, COLUMNS):
+        for r in range(row, row_end, ROWS):
+            here = stored & np.uint64(1) != 0
+            stored >>= np.uint64(1)
+            place = at + (r - row) * CACHE_COLUMNS + c - column
+            if (here or not few) and not (here and whole(left, right, r, c, shift)):
+                blank(left, right, r, c, shift, here, scratch, place)
+            if few and here:
+                going = fold_all(
+                    folds, scratch, place, CACHE_COLUMNS,
+                    min(ROWS, row_end - r), min(COLUMNS, column_end - c), i + r - row, j + c - column,
+                )  # fmt: skip
+                if not going:
+                    return 0
+    if few:
+        return going
+    return fold_all(
+        folds, scratch, at, CACHE_COLUMNS, row_end - row, column_end - column, i, j
+    )
+
+
 @compiled
 def screen_tile(left, right, tile, depth, chunk, shift, gates, folds, scratch):
     """Fold the float32 dot products of a tile, where a register block reaches its gates.
 
     Gates may rise while tiles are walked.  A block below them never leaves the registers.  What
-    does is folded a strip at a time, UNIT rows as wide as a cache block: folding block by block
-    took up to three times as long, most of it for handing over the records of arrays.
+    does is folded a strip at a time, UNIT rows as wide as a cache block.
     """
     for row, row_end, column, start in cache_blocks(tile, depth, chunk):
         column_end = min(column + CACHE_COLUMNS, tile.column_end)
@@ -169,17 +205,8 @@ def screen_tile(left, right, tile, depth, chunk, shift, gates, folds, scratch):
                     ):  # fmt: skip
                         stored |= block
                     block <<= np.uint64(1)
-            if last and stored:
-                for c in range(first, column_end, COLUMNS):
-                    for r in range(strip, strip_end, ROWS):
-                        here = stored & np.uint64(1) != 0
-                        if not (here and whole(left, right, r, c, shift)):
-                            at = (r - row) * CACHE_COLUMNS + c - column
-                            blank(left, right, r, c, shift, here, scratch, at)
-                        stored >>= np.uint64(1)
-                at = (strip - row) * CACHE_COLUMNS + first - column
-                if not fold_all(
-                    folds, scratch, at, CACHE_COLUMNS, strip_end - strip, column_end - first,
-                    strip - tile.row, first - tile.column,
-                ):  # fmt: skip
-                    return
+            if last and stored and not fold_stored(
+                left, right, strip, strip_end, first, column_end, shift, stored, folds, scratch,
+                (strip - row) * CACHE_COLUMNS + first - column, strip - tile.row, first - tile.column,
+            ):  # fmt: skip
+                return
