@@ -14,7 +14,7 @@ import numpy as np
 
 import superpos_fast
 from bench.inputs import random_vectors
-from bench.peers import numpy_blocked
+from bench.peers import numpy_blocked, numpy_strips
 from bench.roofline import fma_peak, table, usable_threads, useful_flops
 from superpos_fast.sources import open_table
 
@@ -53,6 +53,7 @@ def screened(
         }
         if numpy:
             calls["numpy"] = lambda: numpy_blocked(rows, threads)
+            calls["strips"] = lambda: numpy_strips(rows, threads)
         superpos_fast.nearest(rows[:3000], threads=threads)
         before = fma_peak(np.float32, threads)
         best, answers = in_turn(repeat, calls)
@@ -67,7 +68,7 @@ def screened(
                 f"{useful_flops(*rows.shape) / seconds / peak:.2f}",
                 f"{BARS.get(rows.shape, '') if name == 'coherence' else ''}",
                 *(f"{best[mode] / seconds:.2f}" for mode in calls if mode != "auto"),
-                *([] if numpy else [""]),
+                *([] if numpy else ["", ""]),
                 run.dimensions,
                 f"{run.coded_pairs / run.pairs:.2f}",
                 run.survivors,
@@ -118,7 +119,7 @@ def main(argv: list[str] | None = None) -> None:
             lines += screened(
                 label, rows, [name for name in CALLS if "0.9" not in name], *how, numpy=False
             )
-    header = ["rows", "call", "seconds", "of peak", "bar", "certain", "off", "numpy"]
+    header = ["rows", "call", "seconds", "of peak", "bar", "certain", "off", "numpy", "strips"]
     print(table([*header, "codes of", "settled", "survivors"], lines))
 
 

@@ -59,8 +59,8 @@ class Limits(NamedTuple):
         multiples of the second.
     tile_rows, tile_columns : int
         Tiles are multiples of this, multiples of `unit`.
-    band : int
-        Width of a first band of tiles, in which each vector meets some others.
+    stripe : int
+        Width of the stripes of tiles in which each vector first meets some others.
     smallest_tile, largest_tile : int
         Multiply-adds of a tile, unless the whole problem has fewer.
     most_pairs : int
@@ -91,7 +91,7 @@ class Limits(NamedTuple):
     panel: int
     tile_rows: int
     tile_columns: int
-    band: int
+    stripe: int
     smallest_tile: int
     largest_tile: int
     most_pairs: int

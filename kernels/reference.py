@@ -27,7 +27,7 @@ def limits(depth: int, memory: int) -> Limits:
         panel=1,
         tile_rows=64,
         tile_columns=64,
-        band=32,
+        stripe=32,
         smallest_tile=2 * 10**7,
         largest_tile=10**9,
         most_pairs=2**62,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import isqrt
+from operator import itemgetter
 
 from .kernels.records import Footprint, Limits
 from .protocols import Kernels
@@ -17,6 +18,9 @@ from .protocols import Kernels
 # Small problems are cut into about 16 tiles a thread.
 _TILES_PER_THREAD = 16
 _FEWEST_SURVIVORS = 256
+# Stripes that each vector meets others in first, and how many times their own width lies between
+# them: here and there among the rows, as the first 480 are a poor sample of a vocabulary's 30522.
+_STRIPES, _STRIPE_SHARE = 5, 16
 # What a thread clears before each piece and reads after it, 32 bytes a bin, is no more than so many
 # times the piece: a million bins of 1500 x 64 took minutes at the smallest cap, and 2 s with this.
 _PIECE_SHARE = 8
@@ -141,8 +145,8 @@ class Plan:
         Threads that share the work: as many as allowed, or as the memory has room for.
     codes : bool
         Whether there is room for codes of all packed rows, and work enough to try them.
-    band : int
-        Width of a band of tiles.
+    stripe : int
+        Width of a stripe of tiles.
     """
 
     rows: int
@@ -158,7 +162,7 @@ class Plan:
     read_rows: int
     threads: int
     codes: bool = False
-    band: int = 0
+    stripe: int = 1
 
     @property
     def whole(self) -> Tile:
@@ -182,21 +186,33 @@ class Plan:
             row.append(group)
         yield from reversed(row) if backwards else row
 
-    def tiles(self, group: Tile, banded: bool = False) -> Iterator[Tile]:
+    def tiles(self, group: Tile, striped: bool = False) -> Iterator[Tile]:
         """Yield the tiles of a pair of groups.
 
-        If `banded`, the first ones are a narrow band along the group's upper and left edge, where
-        every vector meets some others: enough to tell what of the rest may matter to it.
+        If `striped`, the first ones are narrow stripes across all rows and all columns, where every
+        vector meets some others from here and there: enough to tell what of the rest may matter.
         """
-        if not banded or self.band >= min(self.tile_rows, self.tile_columns):
-            yield from group.split(self.tile_rows, self.tile_columns, self.triangle)
-            return
-        row = min(group.row + self.band, group.row_end)
-        column = min(group.column + self.band, group.column_end)
-        for rows in ((group.row, row), (row, group.row_end)):
-            for columns in ((group.column, column), (column, group.column_end)):
-                part = Tile(*rows, *columns)
-                yield from part.split(self.tile_rows, self.tile_columns, self.triangle)
+        parts = [group]
+        if striped:
+            rows = self._parts(group.row, group.row_end)
+            columns = self._parts(group.column, group.column_end)
+            crossed = [
+                (min(m, n), Tile(*row, *column))
+                for m, row in enumerate(rows)
+                for n, column in enumerate(columns)
+            ]
+            parts = [tile for _, tile in sorted(crossed, key=itemgetter(0))]
+        for part in parts:
+            yield from part.split(self.tile_rows, self.tile_columns, self.triangle)
+
+    def _parts(self, first: int, end: int) -> list[tuple[int, int]]:
+        """Cut lines into stripes and, behind these, what lies between."""
+        count = min(_STRIPES, (end - first) // (_STRIPE_SHARE * self.stripe))
+        places = [(end - first) * n // count // self.stripe for n in range(count)]
+        starts = [first + place * self.stripe for place in places]
+        ends = [start + self.stripe for start in starts]
+        between = zip([first, *ends], [*starts, end], strict=True)
+        return [*zip(starts, ends, strict=True), *((a, b) for a, b in between if a < b)]
 
 
 def make_plan(
@@ -257,7 +273,7 @@ def make_plan(
         read_rows=needs.read(room, -(-max(rows, columns) // (4 * threads))),
         threads=threads,
         codes=codes,
-        band=limits.band,
+        stripe=limits.stripe,
     )
 
 

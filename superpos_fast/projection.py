@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,10 +29,13 @@ FAILURE = 1e-12
 
 # A sample of rows against a sample of columns: at most, and at most one in so many of what there
 # is, so that it costs a few percent of what it may save.
-_SAMPLE_ROWS, _SAMPLE_COLUMNS, _SAMPLE_SHARE = 48, 2048, 16
+_SAMPLE_ROWS, _SAMPLE_COLUMNS, _SAMPLE_SHARE = 48, 1024, 16
 # Columns of the sample that leading directions are taken from, and for how many of those.
 _LEADING_ROWS = 256
 _DIRECTIONS = (128, 96, 64, 48, 32, 16)
+# The value to beat begins with pairs of the sample: the closest of so many rows, and in a triangle
+# the closest of those.
+_CLOSE_PAIRS, _STEPS = 10, 3
 # What a sample says is averaged over so many ranges of rows and of columns.
 _SAMPLE_TILES = 16
 # Directions are tried where the sample's mean square cosine is so many times that of random ones,
@@ -120,8 +123,15 @@ class Coding:
         return entries, np.sqrt(np.maximum(1.0 + 2.0**-20 - inside**2, 0.0))
 
 
-def choose_coding(problem: Problem, screens: Screens, reduction: Selective) -> Coding | None:
-    """Return how to code the rows for what is asked; None if that does not pay."""
+class Choice(NamedTuple):
+    """How to code the rows; rows and columns of some pairs that a sample tells to be close."""
+
+    coding: Coding
+    close: tuple[Any, Any]
+
+
+def choose_coding(problem: Problem, screens: Screens, reduction: Selective) -> Choice | None:
+    """Return how to code the rows for what is asked, or None if that does not pay."""
     if screens.coder is None or not problem.plan.codes:
         return None
     certain = problem.screen == "deterministic"
@@ -141,9 +151,21 @@ def choose_coding(problem: Problem, screens: Screens, reduction: Selective) -> C
             break
         if promised < cost:
             cost, best = promised, candidate
-    if best is not None:
-        problem.coded(best.dimensions, best.failure)
-    return best
+    if best is None:
+        return None
+    problem.coded(best.dimensions, best.failure)
+    return Choice(best, sample.close_pairs())
+
+
+def _leading_directions(rows: Any, most: int) -> Any:
+    """Return up to so many orthonormal directions that hold most of some rows, most of all first.
+
+    The right singular vectors, from the eigenvectors of the rows' products.
+    """
+    squares, vectors = np.linalg.eigh(rows @ rows.T)
+    squares, vectors = squares[::-1][:most], vectors[:, ::-1][:, :most]
+    there = squares > 1e-6 * squares[0]
+    return (vectors[:, there] / np.sqrt(squares[there])).T @ rows
 
 
 class _Side:
@@ -153,9 +175,14 @@ class _Side:
         (block, exponents, squares), places = vectors.lines(rows)
         rows = block[places], exponents[places], squares[places]
         self._block, self._exponents, self._squares = rows
-        self.packed = screens.packed(*rows)
+        self._screens, self.packed = screens, screens.packed(*rows)
         largest = np.abs(self._block).max(axis=1).astype(np.float64)
         self.tops = np.ldexp(largest, -self._exponents) / np.sqrt(self._squares)
+
+    def some(self, places: Any) -> Any:
+        """Return some of the rows, packed."""
+        rows = self._block[places], self._exponents[places], self._squares[places]
+        return self._screens.packed(*rows)
 
     def units(self, step: int) -> Any:
         """Return every so many of the rows as float64 unit vectors."""
@@ -179,9 +206,8 @@ class _Sample:
             _Side(screens, vectors, some)
             for vectors, some in ((problem.rows, rows), (problem.columns, columns))
         ]
-        self._pairs = np.ones((len(rows), len(columns)), bool)
-        if problem.plan.triangle:
-            self._pairs = rows[:, None] != columns
+        self._triangle, self._places = problem.plan.triangle, (rows, columns)
+        self._pairs = self._are_pairs(rows)
         self._cosines = screens.products(*(side.packed for side in self._sides))
         strengths = np.where(self._pairs, self._strength(self._cosines), -np.inf)
         self._gates = reduction.likely_gates(strengths)[:, None]
@@ -192,6 +218,29 @@ class _Sample:
         kept = np.flatnonzero(vectors.squares)
         count = max(1, min(most, len(kept) // _SAMPLE_SHARE))
         return kept[np.unique(self._random.integers(0, len(kept), count))]
+
+    def _are_pairs(self, rows: Any) -> Any:
+        """Return which of these rows make a pair with which columns."""
+        if self._triangle:
+            return rows[:, None] != self._places[1]
+        return np.ones((len(rows), len(self._places[1])), bool)
+
+    def close_pairs(self) -> tuple[Any, Any]:
+        """Return rows and columns of some close pairs: the closest of each row, and so on."""
+        rows, columns = self._places
+        cosines, found = self._cosines, []
+        for _ in range(_STEPS if self._triangle else 1):
+            strengths = np.where(self._are_pairs(rows), self._strength(cosines), -np.inf)
+            closest, strongest = strengths.argmax(axis=1), strengths.max(axis=1)
+            best = np.argsort(-strongest)[:_CLOSE_PAIRS]
+            best = best[np.isfinite(strongest[best])]
+            found.append((rows[best], columns[closest[best]]))
+            rows = columns[closest[best]]
+            cosines = self._screens.products(
+                self._sides[1].some(closest[best]), self._sides[1].packed
+            )
+        i, j = (np.concatenate(side) for side in zip(*found, strict=True))
+        return (np.minimum(i, j), np.maximum(i, j)) if self._triangle else (i, j)
 
     def _strength(self, cosines: Any) -> Any:
         return np.abs(cosines) if self._magnitude else cosines
@@ -207,12 +256,11 @@ class _Sample:
         counts = [count for count in _DIRECTIONS if 2 * count <= min(self._depth, len(leading))]
         if not counts:
             return
-        _, vectors = np.linalg.eigh(leading @ leading.T)
-        for count in counts:
-            span, _ = np.linalg.qr(leading.T @ vectors[:, -count:])
+        directions = _leading_directions(leading, counts[0])
+        for count in (count for count in counts if count <= len(directions)):
             # Turned at random, so that no direction has longer entries than others.
             turn, _ = np.linalg.qr(self._random.standard_normal((count, count)))
-            yield coding.along(self._screens, turn @ span.T)
+            yield coding.along(self._screens, turn @ directions[:count])
 
     def cost(self, coding: Coding) -> float:
         """Return what a pair costs, in float32 multiply-adds."""

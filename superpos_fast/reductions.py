@@ -69,10 +69,14 @@ class Selective(Reduction, Protocol):
         Whether every vector has a value of its own that pairs must reach.
     magnitude : bool
         Whether |cos| is compared, not cos.
+    repeatable : bool
+        Whether a pair may be decided more than once.
     """
 
     @property
     def of_each(self) -> bool: ...
+    @property
+    def repeatable(self) -> bool: ...
     @property
     def magnitude(self) -> bool: ...
 
@@ -133,6 +137,8 @@ class Ranking:
         self._sides, self._triangle = (rows, columns), triangle
         self._k, self._per, self.magnitude = k, per, magnitude
         self.of_each = per != "all"
+        # One best pair does not make room for itself.
+        self.repeatable = k == 1
         self._lock = threading.Lock()
 
         def empty(groups: int) -> tuple[Any, Any]:
@@ -311,7 +317,7 @@ class Counts:
         fold.aim(error)
         return True
 
-    of_each = False
+    of_each = repeatable = False
 
     @property
     def selective(self) -> bool:

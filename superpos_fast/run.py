@@ -53,7 +53,7 @@ class _Walk:
         self.rows, self.columns = problem.rows, problem.columns
         self.reductions = reductions
         self._all = list(range(len(reductions)))
-        self.banded = False
+        self.striped = False
         self._report = advance
         self._lock = threading.Lock()
 
@@ -67,18 +67,20 @@ class _Walk:
     def screened(self, screens: Screens) -> None:
         """Walk all tiles through the screens, group by group."""
         asked = selective_one(self.reductions)
-        coding = None if asked is None else choose_coding(self.problem, screens, asked)
-        eager = coding is None
-        stages: list[Screen] = [
-            Float32Screen(self.problem, screens, self.reductions, self.decide_listed, eager)
-        ]
+        choice = None if asked is None else choose_coding(self.problem, screens, asked)
+        last = Float32Screen(
+            self.problem, screens, self.reductions, self.decide_listed, eager=choice is None
+        )
+        stages: list[Screen] = [last]
         with self.problem.starting():
             dtypes = tuple(working_type(s.array.dtype) for s in (self.rows, self.columns))
-            screens.rehearse(_Thread(self).folds, dtypes, coding is not None)
-        if asked is not None and coding is not None:
-            coded = CodeScreen(self.problem, screens, asked, self.decide_listed, coding)
-            stages.insert(0, coded)
-            self.banded = asked.of_each
+            screens.rehearse(_Thread(self).folds, dtypes, choice is not None)
+        if asked is not None and choice is not None:
+            first = CodeScreen(self.problem, screens, asked, self.decide_listed, choice.coding)
+            stages.insert(0, first)
+            self.striped = asked.of_each
+            if asked.repeatable:
+                self.decide_listed(asked, *choice.close)
 
         def work(own: _Thread, tile: Tile) -> None:
             which = self._all
@@ -99,7 +101,7 @@ class _Walk:
             with self._lock:
                 self._report(tile.pairs(self.plan.triangle))
 
-        tiles = self.plan.tiles(group, self.banded)
+        tiles = self.plan.tiles(group, self.striped)
         self.problem.crew.each_with(lambda: _Thread(self), visit, tiles)
 
     def decide_listed(self, reduction: Reduction, i: Any, j: Any) -> None:

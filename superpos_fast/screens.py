@@ -17,12 +17,13 @@ from .kernels.records import Error
 from .plan import Tile
 from .problem import Problem
 from .projection import Coding
-from .protocols import Screens
+from .protocols import Screens, Side
 from .reductions import Reduction, Selective
 from .screening import code_slack, float32_bound
 from .vectors import Vectors
 
-Each = Callable[[Callable[[int], None], Iterable[int]], None]
+Lines = tuple[int, int]
+Each = Callable[[Callable[[Any], None], Iterable[Any]], None]
 Decide = Callable[[Reduction, Any, Any], None]
 
 
@@ -53,48 +54,72 @@ class _Form(Protocol):
     def room(self, rows: int) -> Any:
         """Return memory for so many packed rows, a multiple of the unit."""
 
-    def empty(self, room: Any, vectors: Vectors, first: int, end: int, columns: bool) -> Any:
-        """Return packed rows that are yet to be filled."""
+    def empty(self, room: Any, squares: Any, first: int, columns: bool) -> Any:
+        """Return packed rows from `first` on that are yet to be filled."""
 
-    def fill(self, packed: Any, vectors: Vectors, start: int, stop: int) -> None:
-        """Pack some of the rows."""
+    def fill(self, packed: list[Any], rows: Side, start: int) -> None:
+        """Pack some of the rows, from row `start` on, for one side or for both."""
 
 
 class _Packer:
-    """Keeps a packed group of each side, and packs only what changes from pass to pass."""
+    """Keeps a packed group of each side, and packs what a tile needs and it does not hold yet."""
 
     def __init__(self, problem: Problem, form: _Form) -> None:
         self._problem, self._form = problem, form
         self._packed: list[Any] = [None, None]
         self._rooms: list[Any] = [None, None]
+        self._pending: list[list[Lines]] = [[], []]
 
-    def pack(self, group: Tile, each: Each) -> tuple[Any, Any]:
-        """Return the packed sides of a pair of groups."""
-        problem = self._problem
-        left = self._side(0, problem.rows, group.row, group.row_end, each)
-        if problem.plan.triangle and group.row == group.column and not self._form.two_sided:
-            return left, left
-        return left, self._side(1, problem.columns, group.column, group.column_end, each)
-
-    def _side(self, side: int, vectors: Vectors, first: int, end: int, each: Each) -> Any:
-        if self._packed[side] is not None and self._packed[side].first == first:
-            return self._packed[side]
+    def over(self, group: Tile) -> tuple[Any, Any]:
+        """Return the sides of a pair of groups; what they do not hold is pending."""
         plan = self._problem.plan
+        same = plan.triangle and group.row == group.column
+        self._sides = [0] if same and not self._form.two_sided else [0, 1]
+        lines = (group.row, group.row_end), (group.column, group.column_end)
+        for side in self._sides:
+            first, end = lines[side]
+            if self._packed[side] is None or self._packed[side].first != first:
+                squares = self._vectors(side).squares[first:end]
+                self._packed[side] = self._form.empty(self._room(side), squares, first, side == 1)
+                starts = range(first, end, plan.read_rows)
+                self._pending[side] = [
+                    (start, min(start + plan.read_rows, end)) for start in starts
+                ]
+        return self._packed[0], self._packed[self._sides[-1]]
+
+    def fill(self, tile: Tile, each: Each) -> None:
+        """Pack what is pending of a tile's lines; rows that both sides lack are read once."""
+        lines = [(tile.row, tile.row_end), (tile.column, tile.column_end)]
+        work: dict[tuple[int, Lines], list[int]] = {}
+        for side in self._sides:
+            wanted = [lines[side]] if len(self._sides) == 2 else lines
+            for block in self._pending[side]:
+                if any(start < block[1] and block[0] < end for start, end in wanted):
+                    source = 0 if self._problem.plan.triangle else side
+                    work.setdefault((source, block), []).append(side)
+        if not work:
+            return
+        each(lambda place: self._fill(place[0], place[1], work[place]), work)
+        for (_, block), sides in work.items():
+            for side in sides:
+                self._pending[side].remove(block)
+
+    def _fill(self, source: int, block: Lines, sides: list[int]) -> None:
+        rows = self._vectors(source).side(*block)
+        self._form.fill([self._packed[side] for side in sides], rows, block[0])
+
+    def _vectors(self, side: int) -> Vectors:
+        return (self._problem.rows, self._problem.columns)[side]
+
+    def _room(self, side: int) -> Any:
         if self._rooms[side] is None:
-            most = (plan.group_rows, plan.group_columns)[side]
+            plan = self._problem.plan
             # Groups are whole units.
-            self._rooms[side] = self._form.room(most)
-        packed = self._form.empty(self._rooms[side], vectors, first, end, side == 1)
-        step = plan.read_rows
-        each(
-            lambda start: self._form.fill(packed, vectors, start, min(start + step, end)),
-            range(first, end, step),
-        )
-        self._packed[side] = packed
-        return packed
+            self._rooms[side] = self._form.room((plan.group_rows, plan.group_columns)[side])
+        return self._rooms[side]
 
 
-def _one_by_one(work: Callable[[int], None], items: Iterable[int]) -> None:
+def _one_by_one(work: Callable[[Any], None], items: Iterable[Any]) -> None:
     for item in items:
         work(item)
 
@@ -118,7 +143,7 @@ class Float32Screen:
     """Dot products in float32, within a bound of the cosines.
 
     Rows are packed by all threads if this is the first screen (`eager`), and otherwise by the
-    first thread that needs them.
+    first thread that needs them, those of its tile.
     """
 
     def __init__(
@@ -138,14 +163,14 @@ class Float32Screen:
         self._lock = threading.Lock()
 
     def over(self, group: Tile) -> None:
-        self._group = group
+        self._sides = self._packer.over(group)
         if self._eager:
-            self._sides = self._packer.pack(group, self._problem.crew.each)
+            self._packer.fill(group, self._problem.crew.each)
 
     def __call__(self, own: Any, tile: Tile, which: list[int]) -> list[int]:
         if not self._eager:
             with self._lock:
-                self._sides = self._packer.pack(self._group, _one_by_one)
+                self._packer.fill(tile, _one_by_one)
         wanted = [n for n in which if self._reductions[n].aim(own.folds[n], tile, self._error)]
         if wanted:
             folds = [own.folds[n] for n in wanted]
@@ -175,11 +200,12 @@ class _Units:
     def room(self, rows: int) -> Any:
         return self.screens.room(rows, self.depth)
 
-    def empty(self, room: Any, vectors: Vectors, first: int, end: int, columns: bool) -> Any:
-        return self.screens.units(room, vectors.squares[first:end], first, self.depth)
+    def empty(self, room: Any, squares: Any, first: int, columns: bool) -> Any:
+        return self.screens.units(room, squares, first, self.depth)
 
-    def fill(self, packed: Any, vectors: Vectors, start: int, stop: int) -> None:
-        packed.fill(*vectors.side(start, stop), start - packed.first)
+    def fill(self, packed: list[Any], rows: Side, start: int) -> None:
+        for side in packed:
+            side.fill(*rows, start - side.first)
 
 
 class CodeScreen:
@@ -207,25 +233,32 @@ class CodeScreen:
         self._failures = self._untried = 0
 
     def over(self, group: Tile) -> None:
-        self._sides = self._packer.pack(group, self._problem.crew.each)
+        self._sides = self._packer.over(group)
+        self._packer.fill(group, self._problem.crew.each)
         left, right = self._sides
         longest = float(left.facts[2].max())
-        slacks = [
+        self._slacks = (
             code_slack(left.facts, 1.0 + 2.0**-20, self._coding.deviations) + self._coding.constant,
             code_slack(right.facts, longest, self._coding.deviations),
-        ]
-        for side, slack in zip(self._sides, slacks, strict=True):
+        )
+        for side, slack in zip(self._sides, self._slacks, strict=True):
             side.bounded(slack)
-        product = float(left.residuals.max() * right.residuals.max())
-        spread = 2.0 * (sum(float(slack.max()) for slack in slacks) + product) + 2.0**-20
-        self._error = Error(spread, 0.0)
+
+    def _error(self, tile: Tile) -> Error:
+        """Return how far the cosines of a tile may lie below their bounds."""
+        left, right = self._sides
+        row, row_end, column, column_end = tile.relative_to(left.first, right.first)
+        rows, columns = slice(row, row_end), slice(column, column_end)
+        slack = float(self._slacks[0][rows].max() + self._slacks[1][columns].max())
+        residual = float(left.residuals[rows].max() * right.residuals[columns].max())
+        return Error(2.0 * (slack + residual) + 2.0**-20, 0.0)
 
     def __call__(self, own: Any, tile: Tile, which: list[int]) -> list[int]:
         (n,) = which
         fold = own.folds[n]
         if self._reduction.blind(tile) or self._skips():
             return which
-        if not self._reduction.aim(fold, tile, self._error):
+        if not self._reduction.aim(fold, tile, self._error(tile)):
             return []
         triangle = self._problem.plan.triangle
         _screen(self._screens, own, self._sides, tile, triangle, [fold])
@@ -260,23 +293,24 @@ class _Codes:
     def room(self, rows: int) -> Any:
         return self.coding.coder.room(rows, self.coding.dimensions)
 
-    def empty(self, room: Any, vectors: Vectors, first: int, end: int, columns: bool) -> Any:
+    def empty(self, room: Any, squares: Any, first: int, columns: bool) -> Any:
         return self.coding.coder.codes(
             room,
-            vectors.squares[first:end],
+            squares,
             first,
             self.coding.dimensions,
             columns,
             self.coding.stream(columns),
         )
 
-    def fill(self, packed: Any, vectors: Vectors, start: int, stop: int) -> None:
-        rows = vectors.side(start, stop)
-        place = start - packed.first
+    def fill(self, packed: list[Any], rows: Side, start: int) -> None:
+        place = start - packed[0].first
         if self.coding.directions is None:
-            packed.fill(*rows, place)
+            for side in packed:
+                side.fill(*rows, place)
             return
         entries, residuals = self.coding.project(self.screens, self.screens.packed(*rows))
         kept = (rows[2] != 0.0).astype(np.float64)
-        packed.fill(entries, np.zeros(len(entries), np.int32), kept, place)
-        packed.residuals[place : place + len(entries)] = residuals * kept
+        for side in packed:
+            side.fill(entries, np.zeros(len(entries), np.int32), kept, place)
+            side.residuals[place : place + len(entries)] = residuals * kept

@@ -53,13 +53,13 @@ def plan_of(rows, columns, group_rows, group_columns, tile_rows, tile_columns):
 sizes = st.integers(1, 40)
 
 
-@given(sizes, st.none() | sizes, st.tuples(sizes, sizes, sizes, sizes))
-def test_every_pair_is_in_one_tile(rows, columns, shape):
-    plan = plan_of(rows, columns, *shape)
+@given(sizes, st.none() | sizes, st.tuples(sizes, sizes, sizes, sizes), st.integers(0, 3))
+def test_every_pair_is_in_one_tile(rows, columns, shape, stripe):
+    plan = dataclasses.replace(plan_of(rows, columns, *shape), stripe=max(1, stripe))
     seen = np.zeros((plan.rows, plan.columns), int)
     pairs = 0
     for group in plan.passes():
-        for tile in plan.tiles(group):
+        for tile in plan.tiles(group, striped=stripe > 0):
             assert group.row <= tile.row
             assert tile.row_end <= group.row_end
             seen[tile.row : tile.row_end, tile.column : tile.column_end] += 1
@@ -68,6 +68,23 @@ def test_every_pair_is_in_one_tile(rows, columns, shape):
     assert (seen[wanted == 1] == 1).all()
     assert seen.max(initial=0) <= 1
     assert pairs == plan.pairs == wanted.sum()
+
+
+def test_stripes_come_first_and_meet_every_vector():
+    plan = dataclasses.replace(plan_of(4000, None, 4000, 4000, 480, 720), stripe=48)
+    met, narrow = np.zeros(4000, int), 0
+    tiles = list(plan.tiles(plan.whole, striped=True))
+    for tile in tiles:
+        if 48 not in (tile.row_end - tile.row, tile.column_end - tile.column):
+            break
+        narrow += 1
+        met[tile.row : tile.row_end] += 1
+        met[tile.column : tile.column_end] += 1
+    assert narrow < len(tiles)
+    assert met.min() >= 4
+    assert all(tile.row % 48 == tile.column % 48 == 0 for tile in tiles)
+    few = dataclasses.replace(plan, rows=700, columns=700)
+    assert list(few.tiles(few.whole, striped=True)) == list(few.tiles(few.whole))
 
 
 @given(st.tuples(sizes, sizes, sizes, sizes))

@@ -10,7 +10,7 @@ from llvmlite import binding, ir
 
 import superpos_fast as sf
 from helpers import needs_compiled
-from superpos_fast import projection
+from superpos_fast import plan, projection
 from superpos_fast.kernels.cpu import entry, micro_i8, screening
 from superpos_fast.screening import code_constant, code_slack, hoeffding_deviations
 
@@ -23,6 +23,7 @@ needs_codes = pytest.mark.skipif(screening.coder is None, reason="this target ha
 def coded(request, monkeypatch):
     """Screen by codes whatever the size and the promise: of all entries, or of projections."""
     monkeypatch.setattr(entry, "CODED_WORK", 0)
+    monkeypatch.setattr(plan, "_STRIPE_SHARE", 1)
     monkeypatch.setattr(projection, "_PROJECTED_WORK", 0)
     monkeypatch.setattr(projection, "_CONCENTRATED", 0.0)
     monkeypatch.setattr(projection, "_SAMPLE_SHARE", 1)
@@ -99,6 +100,17 @@ def test_codes_ran_and_say_so(coded):
     run = sf.pairs(vectors, cosine=0.999, limit=10**6, screen="deterministic").run
     assert (run.screen, run.failure) == ("deterministic", 0.0)
     assert sf.pairs(vectors, cosine=0.999, limit=10**6, screen="off").run.dimensions == 0
+
+
+@needs_codes
+def test_what_bounds_are_made_of_is_not_below_and_not_subnormal():
+    values = np.array([0.0, 5e-324, 1e-45, 1e-38, 2.0**-126, 0.1, 1 / 3, 1.0, 1.0 + 2.0**-40])
+    above = screening._float32_above(values)
+    assert above.dtype == np.float32
+    assert (above >= values).all()
+    assert above[0] == 0.0
+    assert (above[1:] >= np.finfo(np.float32).tiny).all()
+    assert (above[5:] <= values[5:] * (1.0 + 2.0**-22)).all()
 
 
 @needs_codes

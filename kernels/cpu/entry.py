@@ -7,7 +7,6 @@ is `superpos_fast.backends`.
 from __future__ import annotations
 
 from functools import cache
-from math import lcm
 from typing import Any
 
 import numpy as np
@@ -59,7 +58,7 @@ def limits(depth: int, memory: int) -> Limits:
         panel=screens.PANEL,
         tile_rows=screens.TILE_ROWS,
         tile_columns=screens.TILE_COLUMNS,
-        band=lcm(screens.TILE_ROWS, screens.TILE_COLUMNS) // 2,
+        stripe=2 * screens.UNIT,
         smallest_tile=SMALLEST_TILE,
         largest_tile=LARGEST_TILE,
         most_pairs=2**62,

@@ -168,15 +168,14 @@ def fold_stored(
             if few and here:
                 going = fold_all(
                     folds, scratch, place, CACHE_COLUMNS,
-                    min(ROWS, row_end - r), min(COLUMNS, column_end - c), i + r - row, j + c - column,
+                    min(ROWS, row_end - r), min(COLUMNS, column_end - c),
+                    i + r - row, j + c - column,
                 )  # fmt: skip
                 if not going:
                     return 0
     if few:
         return going
-    return fold_all(
-        folds, scratch, at, CACHE_COLUMNS, row_end - row, column_end - column, i, j
-    )
+    return fold_all(folds, scratch, at, CACHE_COLUMNS, row_end - row, column_end - column, i, j)
 
 
 @compiled
@@ -207,6 +206,7 @@ def screen_tile(left, right, tile, depth, chunk, shift, gates, folds, scratch):
                     block <<= np.uint64(1)
             if last and stored and not fold_stored(
                 left, right, strip, strip_end, first, column_end, shift, stored, folds, scratch,
-                (strip - row) * CACHE_COLUMNS + first - column, strip - tile.row, first - tile.column,
+                (strip - row) * CACHE_COLUMNS + first - column,
+                strip - tile.row, first - tile.column,
             ):  # fmt: skip
                 return
