@@ -164,7 +164,7 @@ def _leading_directions(rows: Any, most: int) -> Any:
     """
     squares, vectors = np.linalg.eigh(rows @ rows.T)
     squares, vectors = squares[::-1][:most], vectors[:, ::-1][:, :most]
-    there = squares > 1e-6 * squares[0]
+    there = squares > 1e-10 * squares[0]
     return (vectors[:, there] / np.sqrt(squares[there])).T @ rows
 
 
@@ -257,7 +257,7 @@ class _Sample:
         if not counts:
             return
         directions = _leading_directions(leading, counts[0])
-        for count in (count for count in counts if count <= len(directions)):
+        for count in sorted({min(count, len(directions)) for count in counts}, reverse=True):
             # Turned at random, so that no direction has longer entries than others.
             turn, _ = np.linalg.qr(self._random.standard_normal((count, count)))
             yield coding.along(self._screens, turn @ directions[:count])
