@@ -7,6 +7,7 @@ from .closest import babel, coherence, mmcs, mutual_nearest, nearest
 from .distribution import histogram, mean_cosine, quantile
 from .estimation import Estimate, estimate
 from .execution import Execution
+from .generated import random_rows, rows
 from .moments import dimensionality, frame_potential, interference, rms_cosine
 from .overview import AngleStatistics, describe
 from .results import Coherence, Nearest, Overlap, Pairs, Run, Tolerance
@@ -42,7 +43,9 @@ __all__ = [
     "neurons",
     "pairs",
     "quantile",
+    "random_rows",
     "rms_cosine",
+    "rows",
     "welch_bound",
     "within_tolerance",
 ]

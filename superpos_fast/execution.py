@@ -42,6 +42,8 @@ class Execution(TypedDict, total=False):
         a call; "deterministic" takes codes with bounds that hold for certain; "off" takes none.
     screen_seed : int
         Of that random rounding, at least 0; no part of the answer.
+    tensor : str or None
+        Which 2-d tensor to read of a file that came as a path; needed where it has several.
     """
 
     threads: int | None
@@ -50,6 +52,7 @@ class Execution(TypedDict, total=False):
     backend: str
     screen: str
     screen_seed: int
+    tensor: str | None
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Resources:
     backend: str
     screen: str
     screen_seed: int
+    tensor: str | None
 
     def memory_for(self, rows: int) -> int:
         """Return the cap in bytes for a computation on `rows` rows."""
@@ -94,6 +98,9 @@ def resources(execution: Execution) -> Resources:
     seed = check_integer(execution.get("screen_seed", 0), "screen_seed")
     if seed < 0:
         raise ValueError(f"screen_seed: must be at least 0, got {seed}")
+    tensor = execution.get("tensor")
+    if tensor is not None and not isinstance(tensor, str):
+        raise TypeError(f"tensor: must be a name, got {tensor!r}")
     return Resources(
         _threads(execution.get("threads")),
         _memory(execution.get("memory")),
@@ -101,6 +108,7 @@ def resources(execution: Execution) -> Resources:
         backend,
         screen,
         seed,
+        tensor,
     )
 
 

@@ -233,7 +233,7 @@ def mean_signed_cosine(problem: Problem) -> float:
 def _sum_of_units(problem: Problem, vectors: Vectors) -> Any:
     """Add the unit rows up, in float64 and in the order of blocks whichever thread is first."""
     total = np.zeros(problem.depth)
-    step, count = problem.plan.read_rows, len(vectors.array)
+    step, count = problem.plan.read_rows, len(vectors)
     inverse = inverse_lengths(vectors.squares)
     for low in range(0, count, step * problem.plan.threads):
         starts = range(low, min(low + step * problem.plan.threads, count), step)

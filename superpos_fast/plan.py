@@ -7,7 +7,7 @@ Of the upper triangle only tiles that touch it are walked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import isqrt
 
@@ -50,6 +50,8 @@ class Demand:
         Pairs a row or column of a tile that a thread should have room to list.
     selective : bool
         Whether pairs below some value may be ruled out by codes.
+    row : int
+        Bytes a row of the groups that are packed.
     """
 
     state: int = 0
@@ -58,6 +60,7 @@ class Demand:
     folds: tuple[FoldSize, ...] = ()
     listed: int = 0
     selective: bool = False
+    row: int = 0
 
     def sized(self, kernels: Kernels, piece: int) -> Demand:
         """Return the same with the folds' bytes among the others."""
@@ -73,6 +76,7 @@ class Demand:
             self.folds + other.folds,
             self.listed + other.listed,
             self.selective and other.selective,
+            self.row + other.row,
         )
 
 
@@ -84,6 +88,14 @@ class Tile:
     row_end: int
     column: int
     column_end: int
+
+    def row_range(self) -> range:
+        """Return the rows of the one side."""
+        return range(self.row, self.row_end)
+
+    def column_range(self) -> range:
+        """Return the rows of the other."""
+        return range(self.column, self.column_end)
 
     def pairs(self, triangle: bool) -> int:
         """Return the number of pairs; of a `triangle` only those with row < column."""
@@ -182,6 +194,22 @@ class Plan:
             row.append(group)
         yield from reversed(row) if backwards else row
 
+    def rows_read(self, passes: Iterable[Tile]) -> tuple[int, int]:
+        """Return how many rows of each side are read to pack groups in the order of their passes.
+
+        A group stays until another one is packed; on a triangle's diagonal both are one.
+        """
+        rows = columns = 0
+        last: Tile | None = None
+        for group in passes:
+            if last is None or group.row != last.row:
+                rows += group.row_end - group.row
+            if last is None or group.column != last.column:
+                same = self.triangle and group.column == group.row
+                columns += 0 if same else group.column_end - group.column
+            last = group
+        return rows, columns
+
     def tiles(self, group: Tile, banded: bool = False) -> Iterator[Tile]:
         """Yield the tiles of a pair of groups.
 
@@ -274,7 +302,7 @@ class _Needs:
         self._limits = limits
         self._scaled = 8 * (-(-depth // 8) * 8)
         self._state = _OBJECT_BYTES + _STATE_BYTES * rows + demand.state
-        self.packed_row = limits.packed_row + (limits.coded_row if codes else 0)
+        self.packed_row = limits.packed_row + (limits.coded_row if codes else 0) + demand.row
         self._all_packed = units * limits.unit * self.packed_row
         self._pair = 4 * self._scaled
         self._least_piece = self._piece_within(demand.thread // _PIECE_SHARE)

@@ -73,7 +73,7 @@ class _Walk:
             Float32Screen(self.problem, screens, self.reductions, self.decide_listed, eager)
         ]
         with self.problem.starting():
-            dtypes = tuple(working_type(s.array.dtype) for s in (self.rows, self.columns))
+            dtypes = tuple(working_type(side.dtype) for side in (self.rows, self.columns))
             screens.rehearse(_Thread(self).folds, dtypes, coding is not None)
         if asked is not None and coding is not None:
             coded = CodeScreen(self.problem, screens, asked, self.decide_listed, coding)
@@ -88,7 +88,7 @@ class _Walk:
                     return
             self.decide_open(own, tile, which)
 
-        for group in self.plan.passes():
+        for group in self.problem.passes():
             for stage in stages:
                 stage.over(group)
             self._each_tile(group, work)
