@@ -99,6 +99,29 @@ class ArrayRows:
             self._map.madvise(mmap.MADV_WILLNEED, first, length)
 
 
+class NoRows:
+    """Rows that are nowhere to be read: all that is asked about them is known."""
+
+    block = 0
+
+    def __init__(self, shape: tuple[int, int], dtype: Any) -> None:
+        self.shape, self.dtype = shape, dtype
+
+    def rows(self, start: int, stop: int) -> Any:
+        """Refuse."""
+        raise ValueError("part: must be of a call that needs no vectors at its end")
+
+    def take(self, indices: Any) -> Any:
+        """Refuse."""
+        return self.rows(0, 0)
+
+    def expect(self, now: Iterable[range], later: Iterable[range]) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 def _mapped(array: Any) -> tuple[mmap.mmap | None, int]:
     """Return the memory map that an array is a view of, and where in it the array begins."""
     base = array

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from math import isqrt
+from typing import Any
 
 from .kernels.records import Footprint, Limits
 from .protocols import Kernels
@@ -178,6 +179,12 @@ class Plan:
         return Tile(0, self.rows, 0, self.columns)
 
     @property
+    def geometry(self) -> dict[str, Any]:
+        """What sums and the order of tiles hang on."""
+        ways = ("group_rows", "group_columns", "tile_rows", "tile_columns", "piece", "codes")
+        return {way: getattr(self, way) for way in ways}
+
+    @property
     def pairs(self) -> int:
         """Number of pairs."""
         return self.whole.pairs(self.triangle)
@@ -193,6 +200,37 @@ class Plan:
                 row, backwards = [], not backwards
             row.append(group)
         yield from reversed(row) if backwards else row
+
+    def stretch(
+        self, begin: int, end: int, banded: bool = False
+    ) -> Iterator[tuple[Tile, Iterator[Tile]]]:
+        """Yield pairs of groups, and of the tiles of each those that begin within a stretch.
+
+        All tiles have an order, in which a tile begins with the number of pairs before it.
+        """
+        before = 0
+        for group in self.passes():
+            pairs = group.pairs(self.triangle)
+            if begin < before + pairs and before < end:
+                tiles = self._beginning(before, self.tiles(group, banded))
+                yield group, (tile for start, tile in tiles if begin <= start < end)
+            before += pairs
+
+    def border(self, position: int, banded: bool = False) -> int:
+        """Return where the first tile begins that does not begin before a position."""
+        before = 0
+        for group in self.passes():
+            pairs = group.pairs(self.triangle)
+            if before < position < before + pairs:
+                tiles = self._beginning(before, self.tiles(group, banded))
+                return next((at for at, _ in tiles if at >= position), before + pairs)
+            before += pairs
+        return position
+
+    def _beginning(self, before: int, tiles: Iterable[Tile]) -> Iterator[tuple[int, Tile]]:
+        for tile in tiles:
+            yield before, tile
+            before += tile.pairs(self.triangle)
 
     def rows_read(self, passes: Iterable[Tile]) -> tuple[int, int]:
         """Return how many rows of each side are read to pack groups in the order of their passes.

@@ -8,18 +8,32 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
+from . import __version__
 from .backends import choose_backend
 from .blocks import BlockRows, Source, row_bytes
 from .crew import Crew
-from .execution import Execution, Progress, resources
+from .division import current_call
+from .execution import Execution, Progress, Resources, resources
 from .floating import ieee_mode
+from .ledger import Book
+from .parts import Part, plain
 from .plan import Demand, Plan, Tile, make_plan
 from .protocols import Kernels
 from .results import Run
-from .vectors import Vectors, as_source, check_pair, check_zero, survey, working_type
+from .vectors import (
+    Vectors,
+    as_source,
+    check_pair,
+    check_zero,
+    content,
+    kept_pairs,
+    survey,
+    working_type,
+)
 
 _log = logging.getLogger("superpos_fast")
 # Blocks of a source beside those that a group of rows is made of.
@@ -42,6 +56,7 @@ class Problem:
     screen: str
     seed: int
     demand: Demand
+    book: Book
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _facts: dict[str, Any] = field(default_factory=dict)
     _startup: list[float] = field(default_factory=list)
@@ -53,7 +68,9 @@ class Problem:
 
     @property
     def pairs(self) -> int:
-        """Pairs of vectors that are not left out."""
+        """Pairs of vectors that are not left out, of those that the answer is about."""
+        if self.book.known is not None:
+            return sum(part.passes[-1].pairs for part in self.book.known() if part.passes)
         if self.plan.triangle:
             return self.rows.kept * (self.rows.kept - 1) // 2
         return self.rows.kept * self.columns.kept
@@ -69,20 +86,23 @@ class Problem:
         failure += self._facts.get("failure", 0.0)
         self._facts.update(screen=self.screen, dimensions=dimensions, failure=failure)
 
-    def passes(self) -> Iterator[Tile]:
-        """Yield the pairs of groups; the sources know which rows are read now, and which next."""
-        passes = list(self.plan.passes())
+    def stretch(self, begin: int, end: int, banded: bool) -> Iterator[tuple[Tile, Iterator[Tile]]]:
+        """Yield pairs of groups and tiles of each, as `Plan.stretch` does.
+
+        The sources know which rows are read meanwhile, and which after that.
+        """
+        groups = [group for group, _ in self.plan.stretch(begin, end)]
         left, right = row_bytes(self.rows.source), row_bytes(self.columns.source)
-        rows, columns = self.plan.rows_read(passes)
+        rows, columns = self.plan.rows_read(groups)
         read = rows * left + columns * right
         self.tally(bytes_read=read)
-        _log.info("%d x %d pairs in %d passes over groups of %d x %d, %d bytes to read", *(
-            self.plan.rows, self.plan.columns, len(passes),
-            self.plan.group_rows, self.plan.group_columns, read,
+        _log.info("%d pairs of groups of %d x %d vectors, %d bytes to read", *(
+            len(groups), self.plan.group_rows, self.plan.group_columns, read,
         ))  # fmt: skip
-        for group, following in zip_longest(passes, passes[1:]):
+        stretch = self.plan.stretch(begin, end, banded)
+        for (group, tiles), following in zip_longest(stretch, groups[1:]):
             self._reads(group, following)
-            yield group
+            yield group, tiles
 
     def _reads(self, group: Tile, following: Tile | None) -> None:
         sides: list[tuple[Source, list[range], list[range]]] = []
@@ -154,8 +174,11 @@ def posed(
             wanted,
             allowed.screen != "off",
         )
-        with Crew(plan.threads) as crew, _kept(sides, plan):
-            rows, columns = surveyed(left, right, names, zero, plan, backend.kernels, crew)
+        waits = allowed.checkpoint is not None
+        with Crew(plan.threads, waits) as crew, _kept(sides, plan):
+            given = [vectors, other]
+            rows, columns = _surveyed(given, sides, names, zero, plan, backend.kernels, crew)
+            book = _book(rows, columns, zero, allowed, backend.name, memory, plan, crew)
             read = sum(side.shape[0] * row_bytes(side) for side in sides)
             yield Problem(
                 rows,
@@ -170,9 +193,56 @@ def posed(
                 allowed.screen,
                 allowed.screen_seed,
                 wanted,
+                book,
                 _facts={"bytes_read": read},
                 _startup=[startup],
             )
+            book.close()
+
+
+def _book(
+    rows: Vectors,
+    columns: Vectors,
+    zero: str,
+    allowed: Resources,
+    backend: str,
+    memory: int,
+    plan: Plan,
+    crew: Crew,
+) -> Book:
+    """Open the book of a call: what it is about is looked at if that is to be kept."""
+    call = current_call()
+    if call is None and allowed.shard is not None:
+        raise ValueError(
+            "shard: must be left out of what does not look at every pair exactly once, "
+            f"got {allowed.shard}"
+        )
+    sides = [rows] if columns is rows else [rows, columns]
+    is_kept = allowed.shard is not None or allowed.checkpoint is not None
+    parameters = {} if call is None else call.parameters
+    if is_kept:
+        parameters = {name: plain(value) for name, value in parameters.items()}
+    key = {
+        "version": __version__,
+        "function": None if call is None else call.function,
+        "parameters": parameters,
+        "zero": zero,
+        "sides": [
+            {
+                "shape": list(side.source.shape),
+                "content": content(side, plan.read_rows, crew.each) if is_kept else "",
+            }
+            for side in sides
+        ],
+        "plan": {"backend": backend, **plan.geometry},
+        "made": {"threads": allowed.threads, "memory": memory},
+    }
+    part = Part(key, plan.pairs, kept=[side.squares > 0.0 for side in sides])
+    known = None
+    if call is not None:
+        call.part, known = part, call.known
+    kept = partial(kept_pairs, rows, columns, plan.triangle)
+    return Book(part, plan, kept, allowed.shard, allowed.checkpoint, known)
 
 
 def _blocks_of(sides: list[Source]) -> Demand:
@@ -205,21 +275,21 @@ def _kept(sides: list[Source], plan: Plan) -> Iterator[None]:
             side.close()
 
 
-def surveyed(
-    left: Source,
-    right: Source | None,
+def _surveyed(
+    given: list[Any],
+    sides: list[Source],
     names: tuple[str, str],
     zero: str,
     plan: Plan,
     kernels: Kernels,
     crew: Crew,
 ) -> tuple[Vectors, Vectors]:
-    """Survey one side or both; of one side both are the same."""
-
-    def look(source: Source, name: str, least: int) -> Vectors:
-        return survey(source, name, zero, least, plan.read_rows, kernels, crew.each)
-
-    if right is None:
-        rows = look(left, names[0], 2)
-        return rows, rows
-    return look(left, names[0], 1), look(right, names[1], 1)
+    """Survey one side or both, unless what was given is surveyed; of one side both are the same."""
+    least = 2 if len(sides) == 1 else 1
+    found = [
+        data
+        if isinstance(data, Vectors)
+        else survey(side, name, zero, least, plan.read_rows, kernels, crew.each)
+        for data, side, name in zip(given, sides, names, strict=False)
+    ]
+    return found[0], found[-1]

@@ -6,16 +6,17 @@ It knows no statistic.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .kernels.records import EXACT
+from .ledger import Ledger
 from .plan import Tile
 from .problem import Problem
-from .progress import reporting
+from .progress import Advance, reporting
 from .projection import choose_coding
 from .protocols import Screens
-from .reductions import Reduction, selective_one
+from .reductions import Reduction, Selective, selective_one
 from .screens import CodeScreen, Float32Screen, Screen
 from .vectors import working_type
 
@@ -25,14 +26,26 @@ def reduce_pairs(problem: Problem, *reductions: Reduction, precision: str = "flo
 
     With `precision` "float64" every cosine is decided, also those that a reduction would take as
     they come out of the screen.
+
+    Raises
+    ------
+    Interrupted
+        If the caller's `progress` has stopped it.
     """
-    with reporting(problem.progress, problem.plan.pairs) as advance:
-        walk = _Walk(problem, reductions, advance)
-        screens = problem.kernels.screens
-        if screens is None or precision == "float64":
-            walk.decided()
-        else:
-            walk.screened(screens)
+    asked = selective_one(reductions)
+    banded = asked is not None and asked.of_each and problem.plan.codes
+    with problem.book.turn(reductions, precision, banded, problem.kernels) as ledger:
+        if ledger.is_done:
+            return
+        found = ledger.found
+        done, total = found.done - found.begin, found.end - found.begin
+        with reporting(problem.progress, total, problem.depth, done) as advance:
+            walk = _Walk(problem, reductions, ledger, banded, advance)
+            screens = problem.kernels.screens
+            if screens is None or precision == "float64":
+                walk.through([])
+            else:
+                walk.through(walk.stages(screens, asked))
 
 
 class _Thread:
@@ -47,26 +60,22 @@ class _Walk:
     """One walk over all tiles; what its threads share."""
 
     def __init__(
-        self, problem: Problem, reductions: Sequence[Reduction], advance: Callable[[int], object]
+        self,
+        problem: Problem,
+        reductions: Sequence[Reduction],
+        ledger: Ledger,
+        banded: bool,
+        advance: Advance,
     ) -> None:
         self.problem, self.plan, self.kernels = problem, problem.plan, problem.kernels
         self.rows, self.columns = problem.rows, problem.columns
         self.reductions = reductions
         self._all = list(range(len(reductions)))
-        self.banded = False
-        self._report = advance
+        self._ledger, self._banded, self._advance = ledger, banded, advance
         self._lock = threading.Lock()
 
-    def decided(self) -> None:
-        """Walk all tiles straight to the decision."""
-        self._each_tile(
-            self.plan.whole,
-            lambda own, tile: self.decide_open(own, tile, self._all),
-        )
-
-    def screened(self, screens: Screens) -> None:
-        """Walk all tiles through the screens, group by group."""
-        asked = selective_one(self.reductions)
+    def stages(self, screens: Screens, asked: Selective | None) -> list[Screen]:
+        """Return the screens to go through, codes the first if all is about one thing `asked`."""
         coding = None if asked is None else choose_coding(self.problem, screens, asked)
         eager = coding is None
         stages: list[Screen] = [
@@ -78,29 +87,37 @@ class _Walk:
         if asked is not None and coding is not None:
             coded = CodeScreen(self.problem, screens, asked, self.decide_listed, coding)
             stages.insert(0, coded)
-            self.banded = asked.of_each
+        return stages
 
-        def work(own: _Thread, tile: Tile) -> None:
-            which = self._all
-            for stage in stages:
-                which = stage(own, tile, which)
-                if not which:
-                    return
-            self.decide_open(own, tile, which)
+    def through(self, stages: Sequence[Screen]) -> None:
+        """Go through the tiles that are not done yet, group by group, and each through the stages.
 
-        for group in self.problem.passes():
+        What they give up is decided whole.
+        """
+
+        def visit(own: _Thread, tile: Tile) -> None:
+            self._look(stages, own, tile)
+            with self._lock:
+                self._ledger.finish(tile)
+                if not self._advance(tile.pairs(self.plan.triangle)):
+                    self._ledger.stop()
+
+        found = self._ledger.found
+        for group, tiles in self.problem.stretch(found.done, found.end, self._banded):
             for stage in stages:
                 stage.over(group)
-            self._each_tile(group, work)
+            for some in self._ledger.stretches(tiles):
+                self.problem.crew.each_with(lambda: _Thread(self), visit, some)
+            if self._ledger.is_stopped:
+                return
 
-    def _each_tile(self, group: Tile, work: Callable[[_Thread, Tile], None]) -> None:
-        def visit(own: _Thread, tile: Tile) -> None:
-            work(own, tile)
-            with self._lock:
-                self._report(tile.pairs(self.plan.triangle))
-
-        tiles = self.plan.tiles(group, self.banded)
-        self.problem.crew.each_with(lambda: _Thread(self), visit, tiles)
+    def _look(self, stages: Sequence[Screen], own: _Thread, tile: Tile) -> None:
+        which = self._all
+        for stage in stages:
+            which = stage(own, tile, which)
+            if not which:
+                return
+        self.decide_open(own, tile, which)
 
     def decide_listed(self, reduction: Reduction, i: Any, j: Any) -> None:
         """Decide listed pairs: all at once where rows are read as they lie, without copies."""

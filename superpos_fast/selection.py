@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .angles import above, one_threshold, threshold_cosines
+from .division import divisible
 from .execution import Execution, check_keywords
 from .plan import Demand
 from .problem import Problem, posed
@@ -62,6 +63,7 @@ def count(
 ) -> int | NDArray[np.int64]: ...
 
 
+@divisible
 def count(
     vectors: Matrix,
     other: Matrix | None = None,
@@ -124,6 +126,7 @@ def count(
     return counts if counts.ndim else int(counts)
 
 
+@divisible
 def pairs(
     vectors: Matrix,
     other: Matrix | None = None,
@@ -238,6 +241,7 @@ def _best(problem: Problem, top: int, magnitude: bool, limit: int) -> Any:
     return ranking.pairs()
 
 
+@divisible
 def within_tolerance(
     vectors: Matrix,
     other: Matrix | None = None,

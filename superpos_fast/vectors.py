@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from .blocks import ArrayRows, BlockRows, Rows, Source
 from .checks import check_choice, check_integer, shown
+from .plan import Tile
 from .protocols import Kernels, Side
 from .sources import open_table
 
@@ -22,6 +24,7 @@ _COLUMNS_AT_ONCE = 16
 _CPU_DEVICES = (1, 3)  # DLPack: kDLCPU, kDLCUDAHost
 # Chunks of what is sliced are read so many at a time that a block has about this many bytes.
 _BLOCK_BYTES = 2**22
+_HASHED_ROWS = 4096
 
 
 class _DLPack(Protocol):
@@ -138,6 +141,8 @@ def as_source(data: Any, name: str, tensor: str | None = None) -> Source:
         If it is not two-dimensional or its vectors have no entries; or it is a file that cannot be
         opened as a matrix.
     """
+    if isinstance(data, Vectors):
+        return data.source
     if isinstance(data, ArrayRows | BlockRows):
         return data
     if isinstance(data, Rows):
@@ -340,6 +345,42 @@ def survey(
     if vectors.kept < least:
         raise ValueError(f"{name}: must have at least {least} non-zero rows, got {vectors.kept}")
     return vectors
+
+
+def kept_pairs(rows: Vectors, columns: Vectors, triangle: bool, tile: Tile) -> int:
+    """Return how many pairs of a tile have no row that is left out."""
+    across = np.count_nonzero(columns.squares[tile.column : tile.column_end])
+    if not triangle or tile.column >= tile.row_end:
+        return int(np.count_nonzero(rows.squares[tile.row : tile.row_end]) * across)
+    before = np.cumsum(columns.squares[tile.row : tile.column_end] != 0.0)
+    here = np.flatnonzero(rows.squares[tile.row : tile.row_end])
+    first = np.maximum(here[here < len(before)], tile.column - tile.row - 1)
+    return int((before[-1] - before[first]).sum())
+
+
+def content(
+    vectors: Vectors, step: int, each: Callable[[Callable[[int], None], Iterable[int]], None]
+) -> str:
+    """Return what tells these numbers from others: their checksum, or their generator's key.
+
+    However they lie, and whatever is read at a time: rows are hashed a fixed number at a time.
+    """
+    source = vectors.source
+    if isinstance(source, BlockRows) and source.key is not None:
+        return f"key {source.key}"
+    digests: dict[int, bytes] = {}
+
+    def look(start: int) -> None:
+        digest = hashlib.sha256()
+        end = min(start + _HASHED_ROWS, len(vectors))
+        for low in range(start, end, step):
+            digest.update(vectors.read(low, min(low + step, end)).reshape(-1).view(np.uint8).data)
+        digests[start] = digest.digest()
+
+    source.expect((), [range(len(vectors))])
+    each(look, range(0, len(vectors), _HASHED_ROWS))
+    whole = b"".join(digests[start] for start in sorted(digests))
+    return f"sha256 {hashlib.sha256(whole).hexdigest()}"
 
 
 def _check_integers(block: Any, name: str, start: int) -> None:
