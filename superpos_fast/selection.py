@@ -112,7 +112,7 @@ def count(
     Examples
     --------
     >>> import superpos_fast
-    >>> superpos_fast.count([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], angle=45)
+    >>> superpos_fast.count([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], angle=60)
     2
     >>> superpos_fast.count([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], cosine=[0.0, 0.9]).tolist()
     [3, 0]
