@@ -57,7 +57,7 @@ def rows(
     >>> def ramp(start, stop):
     ...     return np.stack([np.arange(start, stop), np.ones(stop - start)], axis=1)
     >>> superpos_fast.count(superpos_fast.rows(1000, 2, ramp, key="ramp"), angle=45)
-    499499
+    498501
     """
     check_count(n, "n", 1, _MOST_ROWS)
     check_count(d, "d", 1, _MOST_ENTRIES)
@@ -107,7 +107,7 @@ def random_rows(
     >>> import superpos_fast
     >>> directions = superpos_fast.random_rows(20_000, 16)
     >>> round(superpos_fast.coherence(directions), 6)
-    0.965489
+    0.950308
     """
     check_count(seed, "seed", 0, 2**64 - 1)
     if dtype not in ("float32", "float64"):

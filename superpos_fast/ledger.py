@@ -14,10 +14,10 @@ from itertools import chain
 from pathlib import Path
 from types import TracebackType
 
-from .backends import Kernels
 from .execution import Checkpoint
 from .parts import Divided, Interrupted, Part, Pass, asked_of, check_same
 from .plan import Plan, Tile
+from .protocols import Kernels
 from .reductions import Reduction
 
 # Writing takes at most one part in so many of the time.
@@ -58,7 +58,12 @@ class Book:
         self._due = self._interval = 0.0 if checkpoint is None else checkpoint.every
         self._due += time.monotonic()
         self._failed = False
-        if checkpoint is not None and Path(checkpoint.path).exists():
+        if checkpoint is None:
+            return
+        path = Path(checkpoint.path)
+        if not path.parent.is_dir():
+            raise ValueError(f"checkpoint: must be in a folder that is there, got {str(path)!r}")
+        if path.exists():
             there = Part.load(checkpoint.path, "checkpoint")
             check_same(part.key, there.key, "checkpoint")
             part.passes = there.passes

@@ -70,7 +70,9 @@ class Problem:
     def pairs(self) -> int:
         """Pairs of vectors that are not left out, of those that the answer is about."""
         if self.book.known is not None:
-            return sum(part.passes[-1].pairs for part in self.book.known() if part.passes)
+            known = [part.passes[-1].pairs for part in self.book.known() if part.passes]
+            if known:
+                return sum(known)
         if self.plan.triangle:
             return self.rows.kept * (self.rows.kept - 1) // 2
         return self.rows.kept * self.columns.kept

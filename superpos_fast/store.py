@@ -57,7 +57,10 @@ def read(path: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
         raise FileNotFoundError(f"{name}: must be a file, but there is no {str(path)!r}")
     with path.open("rb") as stream:
         try:
-            arrays = dict(np.load(stream, allow_pickle=False))
+            archive = np.load(stream, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("no archive of arrays")
+            arrays = dict(archive)
             text = arrays.pop("header").tobytes().decode()
             whole = arrays.pop("checksum").tobytes() == _checksum(text, arrays)
             header = json.loads(text)
