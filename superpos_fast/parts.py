@@ -197,7 +197,7 @@ def check_same(wanted: Mapping[str, Any], got: Mapping[str, Any], name: str) -> 
             made = got["made"]
             hint = f" (made with threads={made['threads']}, memory={made['memory']})"
         raise ValueError(
-            f"{name}: must be of the same {entry}, {here:.200}, got {there:.200}{hint}"
+            f"{name}: must be of the same {entry}, {here!s:.200}, got {there!s:.200}{hint}"
         )
 
 

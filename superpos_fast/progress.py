@@ -38,7 +38,7 @@ def _bar(total: int, depth: int, done: int) -> Iterator[Advance]:
     from tqdm.auto import tqdm
 
     begin = time.perf_counter()
-    with tqdm(total=total, initial=done, unit="pair", unit_scale=True, dynamic_ncols=True) as bar:
+    with tqdm(total=total, initial=done, unit="pair", unit_scale=True) as bar:
 
         def advance(pairs: int) -> bool:
             bar.update(pairs)
