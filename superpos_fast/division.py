@@ -13,9 +13,13 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from . import __version__
 from .blocks import NoRows
-from .parts import Divided, Part, check_same
-from .vectors import Vectors
+from .execution import Resources
+from .ledger import Book
+from .parts import Divided, Part, check_same, plain
+from .plan import Plan
+from .vectors import Each, Vectors, content
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -177,3 +181,48 @@ def result(part: Part, known: Known | None = None) -> Any:
     call = Call(name, part.key["parameters"], known or partial(iter, [part]))
     with _calling(call):
         return _FUNCTIONS[name](*sides, **part.key["parameters"])
+
+
+def open_book(
+    rows: Vectors,
+    columns: Vectors,
+    zero: str,
+    allowed: Resources,
+    backend: str,
+    memory: int,
+    plan: Plan,
+    each: Each,
+) -> Book:
+    """Open the book of the call that this thread is in.
+
+    The vectors' numbers are looked at if the book is to be kept.
+    """
+    call = current_call()
+    if call is None and allowed.shard is not None:
+        raise ValueError(
+            "shard: must be left out of what does not look at every pair exactly once, "
+            f"got {allowed.shard}"
+        )
+    is_kept = allowed.shard is not None or allowed.checkpoint is not None
+    parameters = {} if call is None else call.parameters
+    if is_kept:
+        parameters = {name: plain(value) for name, value in parameters.items()}
+    sides = [rows] if columns is rows else [rows, columns]
+    contents = [content(side, plan.read_rows, each) if is_kept else "" for side in sides]
+    key = {
+        "version": __version__,
+        "function": None if call is None else call.function,
+        "parameters": parameters,
+        "zero": zero,
+        "sides": [
+            {"shape": list(side.source.shape), "content": numbers}
+            for side, numbers in zip(sides, contents, strict=True)
+        ],
+        "plan": {"backend": backend, **plan.geometry},
+        "made": {"threads": allowed.threads, "memory": memory},
+    }
+    part = Part(key, plan.pairs, kept=[side.squares > 0.0 for side in sides])
+    if call is None:
+        return Book(part, None, allowed.checkpoint)
+    call.part = part
+    return Book(part, allowed.shard, allowed.checkpoint, call.known)

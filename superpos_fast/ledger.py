@@ -31,10 +31,6 @@ class Book:
     ----------
     part : Part
         What the call is about, and what is known already.
-    plan : Plan
-        Which tiles there are.
-    kept : callable
-        How many pairs of a tile have no row that is left out.
     shard : (int, int) or None
         Which share of the pairs to look at.
     checkpoint : Checkpoint or None
@@ -46,13 +42,11 @@ class Book:
     def __init__(
         self,
         part: Part,
-        plan: Plan,
-        kept: Callable[[Tile], int],
         shard: tuple[int, int] | None = None,
         checkpoint: Checkpoint | None = None,
         known: Callable[[], Iterator[Part]] | None = None,
     ) -> None:
-        self.part, self.plan, self.kept = part, plan, kept
+        self.part = part
         self._shard, self._checkpoint, self.known = shard, checkpoint, known
         self._number = 0
         self._due = self._interval = 0.0 if checkpoint is None else checkpoint.every
@@ -69,13 +63,22 @@ class Book:
             part.passes = there.passes
 
     def turn(
-        self, reductions: Sequence[Reduction], precision: str, banded: bool, kernels: Kernels
+        self,
+        plan: Plan,
+        kept: Callable[[Tile], int],
+        reductions: Sequence[Reduction],
+        precision: str,
+        banded: bool,
+        kernels: Kernels,
     ) -> Ledger:
-        """Turn to the next pass: return its ledger, with what is known told to the reductions."""
+        """Turn to the next pass: return its ledger, with what is known told to the reductions.
+
+        `kept` counts the pairs of a tile without rows that are left out.
+        """
         passes, asked = self.part.passes, asked_of(reductions, precision)
         number, self._number = self._number, self._number + 1
         if number == len(passes):
-            passes.append(Pass(asked, *self._stretch(banded)))
+            passes.append(Pass(asked, *self._stretch(plan, banded)))
         for part in [self.part] if self.known is None else self.known():
             found = part.passes[number]
             if found.asked != asked:
@@ -84,15 +87,14 @@ class Book:
                 reduction.join(state, kernels)
         if not passes[number].is_done:
             passes[number].states = []
-        return Ledger(self, passes[number], reductions)
+        return Ledger(self, passes[number], reductions, plan.triangle, kept)
 
-    def _stretch(self, banded: bool) -> tuple[int, int, int]:
+    def _stretch(self, plan: Plan, banded: bool) -> tuple[int, int, int]:
         if self._shard is None:
             return 0, 0, self.part.total
         share, shares = self._shard
         begin, end = (
-            self.plan.border(number * self.part.total // shares, banded)
-            for number in (share, share + 1)
+            plan.border(number * self.part.total // shares, banded) for number in (share, share + 1)
         )
         return begin, begin, end
 
@@ -158,8 +160,16 @@ class Ledger:
         Whether there is nothing to look at.
     """
 
-    def __init__(self, book: Book, found: Pass, reductions: Sequence[Reduction]) -> None:
+    def __init__(
+        self,
+        book: Book,
+        found: Pass,
+        reductions: Sequence[Reduction],
+        triangle: bool,
+        kept: Callable[[Tile], int],
+    ) -> None:
         self._book, self.found, self._reductions = book, found, reductions
+        self._triangle, self._kept_pairs = triangle, kept
         self.is_done = book.known is not None or found.is_done
         self._dealt = self._done = self._kept = 0
         self._stopped = False
@@ -192,15 +202,15 @@ class Ledger:
 
     def _deal(self, tiles: Iterator[Tile]) -> Iterator[Tile]:
         for tile in tiles:
-            self._dealt += tile.pairs(self._book.plan.triangle)
+            self._dealt += tile.pairs(self._triangle)
             yield tile
             if self._stopped or self._book.is_due:
                 return
 
     def finish(self, tile: Tile) -> None:
         """Note that a tile is done; by one thread at a time."""
-        self._done += tile.pairs(self._book.plan.triangle)
-        self._kept += self._book.kept(tile)
+        self._done += tile.pairs(self._triangle)
+        self._kept += self._kept_pairs(tile)
 
     def stop(self) -> None:
         """Have no tile begun any more."""

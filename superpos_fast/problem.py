@@ -3,41 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import zip_longest
 from typing import Any
 
-from . import __version__
 from .backends import choose_backend
-from .blocks import BlockRows, Source, row_bytes
+from .blocks import Source, row_bytes
 from .crew import Crew
-from .division import current_call
-from .execution import Execution, Progress, Resources, resources
+from .division import open_book
+from .execution import Execution, Progress, resources
 from .floating import ieee_mode
 from .ledger import Book
-from .parts import Part, plain
 from .plan import Demand, Plan, Tile, make_plan
 from .protocols import Kernels
+from .reading import blocks_of, kept
 from .results import Run
 from .vectors import (
     Vectors,
     as_source,
     check_pair,
     check_zero,
-    content,
     kept_pairs,
     survey,
     working_type,
 )
-
-_log = logging.getLogger("superpos_fast")
-# Blocks of a source beside those that a group of rows is made of.
-_EDGES = 2
 
 
 @dataclass(frozen=True)
@@ -88,35 +79,15 @@ class Problem:
         failure += self._facts.get("failure", 0.0)
         self._facts.update(screen=self.screen, dimensions=dimensions, failure=failure)
 
-    def stretch(self, begin: int, end: int, banded: bool) -> Iterator[tuple[Tile, Iterator[Tile]]]:
-        """Yield pairs of groups and tiles of each, as `Plan.stretch` does.
+    @property
+    def sides(self) -> list[Source]:
+        """Where the vectors are read, one or two of them."""
+        sides = [self.rows] if self.columns is self.rows else [self.rows, self.columns]
+        return [side.source for side in sides]
 
-        The sources know which rows are read meanwhile, and which after that.
-        """
-        groups = [group for group, _ in self.plan.stretch(begin, end)]
-        left, right = row_bytes(self.rows.source), row_bytes(self.columns.source)
-        rows, columns = self.plan.rows_read(groups)
-        read = rows * left + columns * right
-        self.tally(bytes_read=read)
-        _log.info("%d pairs of groups of %d x %d vectors, %d bytes to read", *(
-            len(groups), self.plan.group_rows, self.plan.group_columns, read,
-        ))  # fmt: skip
-        stretch = self.plan.stretch(begin, end, banded)
-        for (group, tiles), following in zip_longest(stretch, groups[1:]):
-            self._reads(group, following)
-            yield group, tiles
-
-    def _reads(self, group: Tile, following: Tile | None) -> None:
-        sides: list[tuple[Source, list[range], list[range]]] = []
-        for vectors, edges in ((self.rows, Tile.row_range), (self.columns, Tile.column_range)):
-            later = [] if following is None else [edges(following)]
-            if sides and vectors.source is sides[0][0]:
-                sides[0][1].append(edges(group))
-                sides[0][2].extend(later)
-            else:
-                sides.append((vectors.source, [edges(group)], later))
-        for source, now, later in sides:
-            source.expect(now, later)
+    def kept_pairs(self, tile: Tile) -> int:
+        """Return how many pairs of a tile have no row that is left out."""
+        return kept_pairs(self.rows, self.columns, self.plan.triangle, tile)
 
     @contextlib.contextmanager
     def starting(self) -> Iterator[None]:
@@ -165,7 +136,7 @@ def posed(
             backend.kernels.prepare(dtype)
         startup = time.perf_counter() - loading
         memory = allowed.memory_for(sum(side.shape[0] for side in sides))
-        wanted = demand(count, others) + _blocks_of(sides)
+        wanted = demand(count, others) + blocks_of(sides)
         plan = make_plan(
             count,
             None if right is None else others,
@@ -177,10 +148,10 @@ def posed(
             allowed.screen != "off",
         )
         waits = allowed.checkpoint is not None
-        with Crew(plan.threads, waits) as crew, _kept(sides, plan):
+        with Crew(plan.threads, waits) as crew, kept(sides, plan):
             given = [vectors, other]
             rows, columns = _surveyed(given, sides, names, zero, plan, backend.kernels, crew)
-            book = _book(rows, columns, zero, allowed, backend.name, memory, plan, crew)
+            book = open_book(rows, columns, zero, allowed, backend.name, memory, plan, crew.each)
             read = sum(side.shape[0] * row_bytes(side) for side in sides)
             yield Problem(
                 rows,
@@ -200,81 +171,6 @@ def posed(
                 _startup=[startup],
             )
             book.close()
-
-
-def _book(
-    rows: Vectors,
-    columns: Vectors,
-    zero: str,
-    allowed: Resources,
-    backend: str,
-    memory: int,
-    plan: Plan,
-    crew: Crew,
-) -> Book:
-    """Open the book of a call: what it is about is looked at if that is to be kept."""
-    call = current_call()
-    if call is None and allowed.shard is not None:
-        raise ValueError(
-            "shard: must be left out of what does not look at every pair exactly once, "
-            f"got {allowed.shard}"
-        )
-    sides = [rows] if columns is rows else [rows, columns]
-    is_kept = allowed.shard is not None or allowed.checkpoint is not None
-    parameters = {} if call is None else call.parameters
-    if is_kept:
-        parameters = {name: plain(value) for name, value in parameters.items()}
-    key = {
-        "version": __version__,
-        "function": None if call is None else call.function,
-        "parameters": parameters,
-        "zero": zero,
-        "sides": [
-            {
-                "shape": list(side.source.shape),
-                "content": content(side, plan.read_rows, crew.each) if is_kept else "",
-            }
-            for side in sides
-        ],
-        "plan": {"backend": backend, **plan.geometry},
-        "made": {"threads": allowed.threads, "memory": memory},
-    }
-    part = Part(key, plan.pairs, kept=[side.squares > 0.0 for side in sides])
-    known = None
-    if call is not None:
-        call.part, known = part, call.known
-    kept = partial(kept_pairs, rows, columns, plan.triangle)
-    return Book(part, plan, kept, allowed.shard, allowed.checkpoint, known)
-
-
-def _blocks_of(sides: list[Source]) -> Demand:
-    """Return what it takes to keep blocks of rows that are in use.
-
-    Those of two groups, half as much to read ahead, and what is at the edges.
-    """
-    blocked = [side for side in sides if isinstance(side, BlockRows)]
-    return Demand(
-        state=sum(_EDGES * side.block_bytes for side in blocked),
-        line=0,
-        row=max((row_bytes(side) * 3 // 2 for side in blocked), default=0),
-        selective=True,
-    )
-
-
-@contextlib.contextmanager
-def _kept(sides: list[Source], plan: Plan) -> Iterator[None]:
-    """Have the sources keep as much as the plan has room for, as long as the ``with``."""
-    groups = [plan.group_rows + plan.group_columns]
-    if len(sides) > 1:
-        groups = [plan.group_rows, plan.group_columns]
-    for side, rows in zip(sides, groups, strict=True):
-        if isinstance(side, BlockRows):
-            side.keep(rows * row_bytes(side) * 3 // 2 + _EDGES * side.block_bytes)
-    try:
-        yield
-    finally:
-        for side in sides:
-            side.close()
 
 
 def _surveyed(

@@ -16,6 +16,7 @@ from .problem import Problem
 from .progress import Advance, reporting
 from .projection import choose_coding
 from .protocols import Screens
+from .reading import Reading
 from .reductions import Reduction, Selective, selective_one
 from .screens import CodeScreen, Float32Screen, Screen
 from .vectors import working_type
@@ -34,7 +35,9 @@ def reduce_pairs(problem: Problem, *reductions: Reduction, precision: str = "flo
     """
     asked = selective_one(reductions)
     banded = asked is not None and asked.of_each and problem.plan.codes
-    with problem.book.turn(reductions, precision, banded, problem.kernels) as ledger:
+    with problem.book.turn(
+        problem.plan, problem.kept_pairs, reductions, precision, banded, problem.kernels
+    ) as ledger:
         if ledger.is_done:
             return
         found = ledger.found
@@ -103,7 +106,9 @@ class _Walk:
                     self._ledger.stop()
 
         found = self._ledger.found
-        for group, tiles in self.problem.stretch(found.done, found.end, self._banded):
+        reading = Reading(self.problem.sides, self.plan, found.done, found.end)
+        self.problem.tally(bytes_read=reading.size)
+        for group, tiles in reading.stretch(self._banded):
             for stage in stages:
                 stage.over(group)
             for some in self._ledger.stretches(tiles):

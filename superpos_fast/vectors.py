@@ -27,6 +27,10 @@ _BLOCK_BYTES = 2**22
 _HASHED_ROWS = 4096
 
 
+# Does work for every item, on all threads.
+Each = Callable[[Callable[[int], None], Iterable[int]], None]
+
+
 class _DLPack(Protocol):
     def __dlpack__(self) -> object: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
@@ -310,7 +314,7 @@ def survey(
     least: int,
     block_rows: int,
     kernels: Kernels,
-    each: Callable[[Callable[[int], None], Iterable[int]], None],
+    each: Each,
 ) -> Vectors:
     """Look at every row once, in blocks that `each` deals to threads, and refuse bad ones.
 
@@ -358,9 +362,7 @@ def kept_pairs(rows: Vectors, columns: Vectors, triangle: bool, tile: Tile) -> i
     return int((before[-1] - before[first]).sum())
 
 
-def content(
-    vectors: Vectors, step: int, each: Callable[[Callable[[int], None], Iterable[int]], None]
-) -> str:
+def content(vectors: Vectors, step: int, each: Each) -> str:
     """Return what tells these numbers from others: their checksum, or their generator's key.
 
     However they lie, and whatever is read at a time: rows are hashed a fixed number at a time.

@@ -16,7 +16,7 @@ import pytest
 
 import superpos_fast as sf
 from helpers import gaussian, listen_to_interrupts, output_of
-from superpos_fast import problem, store
+from superpos_fast import division, store
 from superpos_fast.parts import Part
 
 TABLE = gaussian(3000, 24)
@@ -142,7 +142,7 @@ def test_another_question_is_refused(ask, words, tmp_path):
 
 def test_another_version_is_refused(tmp_path, monkeypatch):
     sf.nearest(TABLE, checkpoint=tmp_path / "run.ckpt")
-    monkeypatch.setattr(problem, "__version__", "9.9")
+    monkeypatch.setattr(division, "__version__", "9.9")
     with pytest.raises(ValueError, match=r"must be of the same version, 9.9, got 0\."):
         sf.nearest(TABLE, checkpoint=tmp_path / "run.ckpt")
 
