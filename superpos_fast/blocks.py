@@ -41,6 +41,10 @@ class Source(Protocol):
     @property
     def block(self) -> int: ...
 
+    @property
+    def origin(self) -> Any:
+        """What another process makes the source of: the data, or the file that they lie in."""
+
     def rows(self, start: int, stop: int) -> Any:
         """Return rows as they came, perhaps a view."""
 
@@ -59,6 +63,20 @@ def row_bytes(source: Source) -> int:
     return int(source.shape[1] * source.dtype.itemsize)
 
 
+@dataclass(frozen=True)
+class Mapped:
+    """Rows one after the other in a file."""
+
+    path: str
+    dtype: Any
+    offset: int
+    shape: tuple[int, int]
+
+    def array(self) -> Any:
+        """Map the file."""
+        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
+
+
 class ArrayRows:
     """The rows of an array, in memory or mapped from a file."""
 
@@ -68,7 +86,15 @@ class ArrayRows:
         self.array = array
         self.shape: tuple[int, int] = array.shape
         self.dtype = array.dtype
-        self._map, self._origin = _mapped(array)
+        self._map, self._place, self._file = _mapped(array)
+
+    @property
+    def origin(self) -> Any:
+        """The array, or if it lies in a file row after row, where."""
+        if self._file is None or not self.array.flags.c_contiguous:
+            return self.array
+        path, offset = self._file
+        return Mapped(path, self.dtype, offset, self.shape)
 
     def rows(self, start: int, stop: int) -> Any:
         """Return a view."""
@@ -93,8 +119,8 @@ class ArrayRows:
         stride = self.array.strides[0]
         if stride < self.dtype.itemsize * self.shape[1]:
             return  # columns lie together, and a row is everywhere; or rows lie backwards
-        first = (self._origin + start * stride) // mmap.PAGESIZE * mmap.PAGESIZE
-        length = min(self._origin + stop * stride - first, _MAPPED_AHEAD, len(self._map) - first)
+        first = (self._place + start * stride) // mmap.PAGESIZE * mmap.PAGESIZE
+        length = min(self._place + stop * stride - first, _MAPPED_AHEAD, len(self._map) - first)
         if length > 0:
             self._map.madvise(mmap.MADV_WILLNEED, first, length)
 
@@ -103,6 +129,7 @@ class NoRows:
     """Rows that are nowhere to be read: all that is asked about them is known."""
 
     block = 0
+    origin = None
 
     def __init__(self, shape: tuple[int, int], dtype: Any) -> None:
         self.shape, self.dtype = shape, dtype
@@ -122,15 +149,17 @@ class NoRows:
         """Do nothing."""
 
 
-def _mapped(array: Any) -> tuple[mmap.mmap | None, int]:
-    """Return the memory map that an array is a view of, and where in it the array begins."""
-    base = array
+def _mapped(array: Any) -> tuple[mmap.mmap | None, int, tuple[str, int] | None]:
+    """Return the map that an array is a view of, and where in it and in the file it begins."""
+    base, file = array, None
     while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap) and base.filename is not None:
+            beyond = array.ctypes.data - base.ctypes.data
+            file = str(base.filename), base.offset + beyond
         base = base.base
     if not isinstance(base, mmap.mmap) or not hasattr(mmap, "MADV_WILLNEED"):
-        return None, 0
-    start = np.frombuffer(base, np.uint8).ctypes.data
-    return base, array.ctypes.data - start
+        return None, 0, None
+    return base, array.ctypes.data - np.frombuffer(base, np.uint8).ctypes.data, file
 
 
 @dataclass(frozen=True)
@@ -189,6 +218,8 @@ class BlockRows:
         See `Source`.
     parallel : bool
         Whether `read` may be called by several threads at once.
+    origin : object
+        See `Source`.
     key : str or None
         Names the rows, if they have a name.
 
@@ -206,9 +237,10 @@ class BlockRows:
         dtype: Any,
         block: int,
         parallel: bool,
+        origin: Any = None,
         key: str | None = None,
     ) -> None:
-        self.key = key
+        self.origin, self.key = origin, key
         self.shape, self.dtype = shape, np.dtype(dtype)
         self.block = min(block, max(shape[0], 1))
         self._read = read

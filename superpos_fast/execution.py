@@ -72,8 +72,9 @@ class Execution(TypedDict, total=False):
     progress : bool or callable
         True shows a progress bar; a function is called with (pairs done, pairs in all), and stops
         the run by returning False (see `Interrupted`).
-    backend : str
-        "auto", "cpu" or "reference" (plain NumPy: slow, the same answers).
+    backend : str or distributed.Client
+        "auto", "cpu" or "reference" (plain NumPy: slow, the same answers); or a client of dask,
+        whose workers share the work, as they also do in its ``with``.
     screen : str
         What pairs may be ruled out by, before float32: "auto" takes codes of 8 bits and fewer,
         rounded at random, where that is likely to pay, and then errs with a probability below 1e-12
@@ -93,7 +94,7 @@ class Execution(TypedDict, total=False):
     threads: int | None
     memory: int | str | None
     progress: Progress
-    backend: str
+    backend: Any
     screen: str
     screen_seed: int
     checkpoint: str | os.PathLike[str] | Checkpoint | None
@@ -114,6 +115,8 @@ class Resources:
     checkpoint: Checkpoint | None
     shard: tuple[int, int] | None
     tensor: str | None
+    client: Any
+    most_threads: int | None
 
     def memory_for(self, rows: int) -> int:
         """Return the cap in bytes for a computation on `rows` rows."""
@@ -137,6 +140,9 @@ def resources(execution: Execution) -> Resources:
     """Check the execution keywords and fill in the defaults."""
     check_keywords(execution)
     backend = execution.get("backend", "auto")
+    client = None
+    if hasattr(backend, "submit") and hasattr(backend, "scheduler_info"):
+        backend, client = "auto", backend
     if not isinstance(backend, str):
         raise TypeError(f"backend: must be a name, got {shown(backend)}")
     progress = execution.get("progress", False)
@@ -159,6 +165,8 @@ def resources(execution: Execution) -> Resources:
         _checkpoint(execution.get("checkpoint")),
         _shard(execution.get("shard")),
         tensor,
+        client,
+        execution.get("threads"),
     )
 
 

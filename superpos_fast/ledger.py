@@ -35,6 +35,8 @@ class Book:
         Which share of the pairs to look at.
     checkpoint : Checkpoint or None
         Where to keep it.
+    stretch : (int, int) or None
+        Or the pairs to look at, in their order.
     known : callable or None
         Gives what is known already, part by part, and then nothing else is looked at.
     """
@@ -45,9 +47,11 @@ class Book:
         shard: tuple[int, int] | None = None,
         checkpoint: Checkpoint | None = None,
         known: Callable[[], Iterator[Part]] | None = None,
+        stretch: tuple[int, int] | None = None,
     ) -> None:
         self.part = part
         self._shard, self._checkpoint, self.known = shard, checkpoint, known
+        self._whole = (0, part.total) if stretch is None else stretch
         self._number = 0
         self._due = self._interval = 0.0 if checkpoint is None else checkpoint.every
         self._due += time.monotonic()
@@ -91,7 +95,8 @@ class Book:
 
     def _stretch(self, plan: Plan, banded: bool) -> tuple[int, int, int]:
         if self._shard is None:
-            return 0, 0, self.part.total
+            begin, end = self._whole
+            return begin, begin, end
         share, shares = self._shard
         begin, end = (
             plan.border(number * self.part.total // shares, banded) for number in (share, share + 1)
@@ -211,6 +216,13 @@ class Ledger:
         """Note that a tile is done; by one thread at a time."""
         self._done += tile.pairs(self._triangle)
         self._kept += self._kept_pairs(tile)
+
+    def passed(self, pairs: int, kept: int) -> None:
+        """Note that the next so many pairs are done, `kept` of them not left out."""
+        self._dealt, self._done, self._kept = pairs, pairs, kept
+        self._settle()
+        if self._book.is_due:
+            self._write()
 
     def stop(self) -> None:
         """Have no tile begun any more."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import isqrt
 from typing import Any
 
@@ -226,6 +227,12 @@ class Plan:
                 return next((at for at, _ in tiles if at >= position), before + pairs)
             before += pairs
         return position
+
+    def cut(self, begin: int, end: int, count: int, banded: bool) -> list[tuple[int, int]]:
+        """Cut a stretch into some of about equal length, at most `count`."""
+        places = [begin + (end - begin) * n // count for n in range(1, count)]
+        borders = sorted({begin, *(self.border(place, banded) for place in places), end})
+        return list(pairwise(borders))
 
     def _beginning(self, before: int, tiles: Iterable[Tile]) -> Iterator[tuple[int, Tile]]:
         for tile in tiles:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from .backends import choose_backend
 from .blocks import Source, row_bytes
 from .crew import Crew
 from .division import open_book
-from .execution import Execution, Progress, resources
+from .execution import Execution, Progress, Resources, resources
 from .floating import ieee_mode
-from .ledger import Book
+from .ledger import Book, Ledger
 from .plan import Demand, Plan, Tile, make_plan
+from .progress import Advance
 from .protocols import Kernels
 from .reading import blocks_of, kept
+from .reductions import Reduction
 from .results import Run
 from .vectors import (
     Vectors,
@@ -29,6 +32,24 @@ from .vectors import (
     survey,
     working_type,
 )
+
+
+class Cluster(Protocol):
+    """Machines that share the work; see `superpos_fast.distributed`."""
+
+    def threads(self) -> int:
+        """Return how many threads each of them has at least."""
+
+    def reduce(
+        self,
+        problem: Problem,
+        reductions: Sequence[Reduction],
+        precision: str,
+        banded: bool,
+        ledger: Ledger,
+        advance: Advance,
+    ) -> None:
+        """Show the pairs that are not done yet to the reductions."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +69,7 @@ class Problem:
     seed: int
     demand: Demand
     book: Book
+    cluster: Cluster | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _facts: dict[str, Any] = field(default_factory=dict)
     _startup: list[float] = field(default_factory=list)
@@ -69,7 +91,7 @@ class Problem:
         return self.rows.kept * self.columns.kept
 
     def tally(self, **pairs: int) -> None:
-        """Add to the numbers of pairs in the record of the run, by their names there."""
+        """Add to the numbers in the record of the run, by their names there."""
         with self._lock:
             for name, count in pairs.items():
                 self._facts[name] = self._facts.get(name, 0) + count
@@ -78,6 +100,11 @@ class Problem:
         """Note that codes of so many dimensions are screened."""
         failure += self._facts.get("failure", 0.0)
         self._facts.update(screen=self.screen, dimensions=dimensions, failure=failure)
+
+    @property
+    def tallies(self) -> dict[str, Any]:
+        """What the record of the run says that is found out on the way."""
+        return dict(self._facts)
 
     @property
     def sides(self) -> list[Source]:
@@ -135,13 +162,15 @@ def posed(
         for dtype in {working_type(side.dtype) for side in sides}:
             backend.kernels.prepare(dtype)
         startup = time.perf_counter() - loading
+        cluster = _cluster(allowed)
+        threads = allowed.threads if cluster is None else cluster.threads()
         memory = allowed.memory_for(sum(side.shape[0] for side in sides))
         wanted = demand(count, others) + blocks_of(sides)
         plan = make_plan(
             count,
             None if right is None else others,
             left.shape[1],
-            allowed.threads,
+            threads,
             memory,
             backend.kernels,
             wanted,
@@ -167,10 +196,25 @@ def posed(
                 allowed.screen_seed,
                 wanted,
                 book,
+                cluster,
                 _facts={"bytes_read": read},
                 _startup=[startup],
             )
             book.close()
+
+
+def _cluster(allowed: Resources) -> Cluster | None:
+    """Return the cluster that was given, or in whose ``with`` the caller is."""
+    client = allowed.client
+    if client is None and allowed.backend == "auto" and "distributed" in sys.modules:
+        from .distributed import current_client
+
+        client = current_client()
+    if client is None:
+        return None
+    from .distributed import Workers
+
+    return Workers(client, allowed.most_threads)
 
 
 def _surveyed(

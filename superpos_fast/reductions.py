@@ -62,6 +62,10 @@ class Reduction(Protocol):
     def decided(self, i: Any, j: Any, cosines: Any, kernels: Kernels) -> None:
         """Take listed pairs with their cosines."""
 
+    @classmethod
+    def of(cls, rows: Vectors, columns: Vectors, triangle: bool, **parameters: Any) -> Reduction:
+        """Return one that is asked the same about these vectors, and knows nothing yet."""
+
     @property
     def parameters(self) -> dict[str, Any]:
         """What is asked, by the names that the constructor has."""
@@ -245,6 +249,10 @@ class Ranking:
             for (groups, keys), (best, best_keys) in zip(offers, self.lists, strict=False):
                 kernels.keep_best(groups, keys, cosines, self.magnitude, best, best_keys)
 
+    @classmethod
+    def of(cls, rows: Vectors, columns: Vectors, triangle: bool, **parameters: Any) -> Ranking:
+        return cls(rows, columns, triangle, **parameters)
+
     @property
     def parameters(self) -> dict[str, Any]:
         return {"k": self._k, "per": self._per, "magnitude": self.magnitude}
@@ -372,6 +380,10 @@ class Counts:
             if wanted.any() and self._ranks[self._listed].sum() <= self._limit:
                 self._gathered.append((i[wanted], j[wanted], cosines[wanted]))
 
+    @classmethod
+    def of(cls, rows: Vectors, columns: Vectors, triangle: bool, **parameters: Any) -> Counts:
+        return cls(**parameters)
+
     @property
     def parameters(self) -> dict[str, Any]:
         return {
@@ -437,6 +449,10 @@ class Total:
 
     def decided(self, i: Any, j: Any, cosines: Any, kernels: Kernels) -> None:
         """Do nothing: a sum lists no pairs."""
+
+    @classmethod
+    def of(cls, rows: Vectors, columns: Vectors, triangle: bool, **parameters: Any) -> Total:
+        return cls(**parameters)
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -43,6 +43,9 @@ def reduce_pairs(problem: Problem, *reductions: Reduction, precision: str = "flo
         found = ledger.found
         done, total = found.done - found.begin, found.end - found.begin
         with reporting(problem.progress, total, problem.depth, done) as advance:
+            if problem.cluster is not None:
+                problem.cluster.reduce(problem, reductions, precision, banded, ledger, advance)
+                return
             walk = _Walk(problem, reductions, ledger, banded, advance)
             screens = problem.kernels.screens
             if screens is None or precision == "float64":

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .blocks import ArrayRows, BlockRows, Rows, Source
+from .blocks import ArrayRows, BlockRows, Mapped, Rows, Source
 from .checks import check_choice, check_integer, shown
 from .plan import Tile
 from .protocols import Kernels, Side
@@ -149,6 +149,8 @@ def as_source(data: Any, name: str, tensor: str | None = None) -> Source:
         return data.source
     if isinstance(data, ArrayRows | BlockRows):
         return data
+    if isinstance(data, Mapped):
+        data = data.array()
     if isinstance(data, Rows):
         return _generated(data, name)
     if isinstance(data, str | os.PathLike):
@@ -194,7 +196,9 @@ def _generated(rows: Rows, name: str) -> BlockRows:
             )
         return found
 
-    return BlockRows(read, rows.shape, first.dtype, rows.block, parallel=True, key=rows.key)
+    return BlockRows(
+        read, rows.shape, first.dtype, rows.block, parallel=True, origin=rows, key=rows.key
+    )
 
 
 def _is_sliced(data: Any) -> bool:
@@ -223,7 +227,7 @@ def _sliced(data: Any, name: str) -> BlockRows:
         return found
 
     block = max(1, together) * chunk
-    return BlockRows(read, (count, depth), data.dtype, block, parallel=False)
+    return BlockRows(read, (count, depth), data.dtype, block, parallel=False, origin=data)
 
 
 def _as_array(data: Any, name: str) -> Any:
