@@ -11,6 +11,7 @@ from .division import merge
 from .estimation import Estimate, estimate
 from .execution import Checkpoint, Execution
 from .generated import random_rows, rows
+from .incremental import Incremental
 from .moments import dimensionality, frame_potential, interference, rms_cosine
 from .overview import AngleStatistics, describe
 from .parts import Interrupted, Part
@@ -24,6 +25,7 @@ __all__ = [
     "Coherence",
     "Estimate",
     "Execution",
+    "Incremental",
     "Interrupted",
     "Nearest",
     "Neurons",

@@ -15,6 +15,7 @@ from typing import Any
 
 from .kernels.records import Footprint, Limits
 from .protocols import Kernels
+from .tiles import Tile as Tile
 
 # Small problems are cut into about 16 tiles a thread.
 _TILES_PER_THREAD = 16
@@ -83,53 +84,6 @@ class Demand:
 
 
 @dataclass(frozen=True)
-class Tile:
-    """Pairs of rows row..row_end of one side with rows column..column_end of the other."""
-
-    row: int
-    row_end: int
-    column: int
-    column_end: int
-
-    def row_range(self) -> range:
-        """Return the rows of the one side."""
-        return range(self.row, self.row_end)
-
-    def column_range(self) -> range:
-        """Return the rows of the other."""
-        return range(self.column, self.column_end)
-
-    def pairs(self, triangle: bool) -> int:
-        """Return the number of pairs; of a `triangle` only those with row < column."""
-        if not triangle:
-            return (self.row_end - self.row) * (self.column_end - self.column)
-        return _below(self.row_end, self) - _below(self.row, self)
-
-    def relative_to(self, row: int, column: int) -> tuple[int, int, int, int]:
-        """Return the four edges counted from another corner."""
-        return self.row - row, self.row_end - row, self.column - column, self.column_end - column
-
-    def split(self, rows: int, columns: int, triangle: bool) -> Iterator[Tile]:
-        """Yield the tile in pieces, row by row; of a `triangle` only those that touch it."""
-        for row in range(self.row, self.row_end, rows):
-            for column in range(self.column, self.column_end, columns):
-                row_end = min(row + rows, self.row_end)
-                column_end = min(column + columns, self.column_end)
-                if not triangle or column_end - 1 > row:
-                    yield Tile(row, row_end, column, column_end)
-
-
-def _below(row_end: int, tile: Tile) -> int:
-    """Count the pairs row < column of rows 0..row_end with the tile's columns."""
-
-    def triangle(columns: int) -> int:
-        short = min(row_end, columns)
-        return row_end * columns - short * (short + 1) // 2 - (row_end - short) * columns
-
-    return triangle(tile.column_end) - triangle(tile.column)
-
-
-@dataclass(frozen=True)
 class Plan:
     """How one computation is carried out.
 
@@ -157,6 +111,8 @@ class Plan:
         Whether there is room for codes of all packed rows, and work enough to try them.
     band : int
         Width of a band of tiles.
+    first : int
+        Pairs with columns before this one are left out.
     """
 
     rows: int
@@ -173,11 +129,12 @@ class Plan:
     threads: int
     codes: bool = False
     band: int = 0
+    first: int = 0
 
     @property
     def whole(self) -> Tile:
         """All pairs as one tile."""
-        return Tile(0, self.rows, 0, self.columns)
+        return Tile(0, self.rows, self.first, self.columns)
 
     @property
     def geometry(self) -> dict[str, Any]:
@@ -281,8 +238,11 @@ def make_plan(
     kernels: Kernels,
     demand: Demand,
     codes: bool = False,
+    first: int = 0,
 ) -> Plan:
     """Plan a triangle of `rows` vectors, or a rectangle of `rows` x `columns`.
+
+    Of a triangle the pairs with columns before the `first` may be left out.
 
     Raises
     ------
@@ -293,11 +253,12 @@ def make_plan(
     columns = rows if columns is None else columns
     limits = kernels.limits(depth, memory)
     demand = demand.sized(kernels, limits.largest_piece)
-    sides = [rows] if triangle else [rows, columns]
+    whole = triangle and not first
+    sides = [rows] if whole else [rows, columns - first]
     units = sum(-(-count // limits.unit) for count in sides)
-    work = rows * columns * depth // (2 if triangle else 1)
+    work = rows * (columns - first) * depth // (2 if whole else 1)
     codes = codes and demand.selective and limits.coded_row > 0 and work >= limits.coded_work
-    needs = _Needs(sum(sides), units, depth, limits, demand, codes)
+    needs = _Needs(rows if triangle else rows + columns, units, depth, limits, demand, codes)
     if memory < needs.smallest(1):
         raise ValueError(
             f"memory: must be at least {needs.smallest(1)} bytes for {rows} x {columns} pairs of "
@@ -305,9 +266,9 @@ def make_plan(
         )
     threads = min(threads, needs.threads(memory))
     packed, room, survivors, lines = needs.share(memory, threads)
-    group_rows, group_columns = _groups(
-        rows, columns, triangle, packed // max(needs.packed_row, 1), limits.unit
-    )
+    # Where nothing is packed there is room for all.
+    most = packed // needs.packed_row if needs.packed_row else units * limits.unit
+    group_rows, group_columns = _groups(rows, columns - first, whole, most, limits.unit)
     tile_rows, tile_columns = _tile_shape(work, depth, threads, limits, lines)
     listed = demand.listed * (tile_rows + tile_columns)
     survivors = min(
@@ -331,6 +292,7 @@ def make_plan(
         threads=threads,
         codes=codes,
         band=limits.band,
+        first=first,
     )
 
 

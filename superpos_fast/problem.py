@@ -143,10 +143,12 @@ def posed(
     execution: Execution,
     demand: Callable[[int, int], Demand] = lambda rows, columns: Demand(),
     names: tuple[str, str] = ("vectors", "other"),
+    first: int = 0,
 ) -> Iterator[Problem]:
     """Pose the problem of all pairs; its threads are gone at the end of the ``with``.
 
     `demand` is what the statistic needs of memory, given the number of vectors on both sides.
+    Without `other` the pairs of vectors before the `first` may be left out.
     """
     begin = time.perf_counter()
     allowed = resources(execution)
@@ -175,6 +177,7 @@ def posed(
             backend.kernels,
             wanted,
             allowed.screen != "off",
+            first,
         )
         waits = allowed.checkpoint is not None
         with Crew(plan.threads, waits) as crew, kept(sides, plan):

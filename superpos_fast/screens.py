@@ -72,7 +72,8 @@ class _Packer:
         """Return the packed sides of a pair of groups."""
         problem = self._problem
         left = self._side(0, problem.rows, group.row, group.row_end, each)
-        if problem.plan.triangle and group.row == group.column and not self._form.two_sided:
+        same = problem.plan.triangle and group.row_range() == group.column_range()
+        if same and not self._form.two_sided:
             return left, left
         return left, self._side(1, problem.columns, group.column, group.column_end, each)
 

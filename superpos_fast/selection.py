@@ -23,18 +23,38 @@ _MOST_PAIRS = 2**40
 _BYTES_PER_PAIR = 64
 
 
+class Reached:
+    """How many pairs reach each of some cosines, in any order and shape.
+
+    Attributes
+    ----------
+    reduction : Counts or None
+        What the pairs are to be shown to; None where the number of pairs says all.
+    """
+
+    def __init__(self, thresholds: Any, magnitude: bool) -> None:
+        self._flat, self._shape = np.ravel(thresholds), np.shape(thresholds)
+        self._least = 0.0 if magnitude else -1.0
+        self._inside = (self._flat > self._least) & (self._flat <= 1.0)
+        self.levels, self._places = np.unique(self._flat[self._inside], return_inverse=True)
+        self.reduction: Counts | None = None
+        if self._inside.any():
+            self.reduction = Counts(self.levels, magnitude=magnitude)
+
+    def counts(self, pairs: int) -> Any:
+        """Return the numbers, of so many pairs in all."""
+        counts = np.where(self._flat <= self._least, pairs, 0)
+        if self.reduction is not None:
+            counts[self._inside] = self.reduction.reaching()[self._places]
+        return counts.reshape(self._shape)
+
+
 def reaching(problem: Problem, thresholds: Any, magnitude: bool) -> Any:
     """Return how many pairs reach each of some cosines, in any order and shape, in one pass."""
-    flat = np.ravel(thresholds)
-    least = 0.0 if magnitude else -1.0
-    counts = np.where(flat <= least, problem.pairs, 0)
-    inside = (flat > least) & (flat <= 1.0)
-    if inside.any():
-        levels, places = np.unique(flat[inside], return_inverse=True)
-        reduction = Counts(levels, magnitude=magnitude)
-        reduce_pairs(problem, reduction)
-        counts[inside] = reduction.reaching()[places]
-    return counts.reshape(np.shape(thresholds))
+    reached = Reached(thresholds, magnitude)
+    if reached.reduction is not None:
+        reduce_pairs(problem, reached.reduction)
+    return reached.counts(problem.pairs)
 
 
 @overload
