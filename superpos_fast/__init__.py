@@ -1,27 +1,37 @@
 """Angle statistics of large sets of vectors: exact, without the Gram matrix."""
 
+__version__ = "0.1.0"
+
 from . import data
 from .alignment import BasisAlignment, Neurons, basis_alignment, neurons
 from .bounds import welch_bound
 from .closest import babel, coherence, mmcs, mutual_nearest, nearest
 from .distribution import histogram, mean_cosine, quantile
+from .division import merge
 from .estimation import Estimate, estimate
-from .execution import Execution
+from .execution import Checkpoint, Execution
+from .generated import random_rows, rows
+from .incremental import Incremental
 from .moments import dimensionality, frame_potential, interference, rms_cosine
 from .overview import AngleStatistics, describe
+from .parts import Interrupted, Part
 from .results import Coherence, Nearest, Overlap, Pairs, Run, Tolerance
 from .selection import count, pairs, within_tolerance
 
 __all__ = [
     "AngleStatistics",
     "BasisAlignment",
+    "Checkpoint",
     "Coherence",
     "Estimate",
     "Execution",
+    "Incremental",
+    "Interrupted",
     "Nearest",
     "Neurons",
     "Overlap",
     "Pairs",
+    "Part",
     "Run",
     "Tolerance",
     "babel",
@@ -36,14 +46,16 @@ __all__ = [
     "histogram",
     "interference",
     "mean_cosine",
+    "merge",
     "mmcs",
     "mutual_nearest",
     "nearest",
     "neurons",
     "pairs",
     "quantile",
+    "random_rows",
     "rms_cosine",
+    "rows",
     "welch_bound",
     "within_tolerance",
 ]
-__version__ = "0.1.0"

@@ -174,6 +174,7 @@ def basis_alignment(
     array([1., 3.])
     """
     with posed(vectors, None, zero, execution) as problem:
+        problem.book.unused()
         count = problem.plan.rows
         cosines, participation = np.empty((2, count))
         axes = np.empty(count, np.int64)
@@ -251,6 +252,7 @@ def neurons(
     """
     most = check_whole(top, "top", 1)
     with posed(vectors, None, zero, execution) as problem:
+        problem.book.unused()
         count = problem.plan.rows
         if most > count:
             raise ValueError(f"top: must be at most {count}, the number of rows, got {most}")

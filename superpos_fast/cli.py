@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from io import TextIOWrapper
 from pathlib import Path
@@ -81,14 +83,24 @@ def coherence(
         typer.Option(help="Cap on memory beyond the input, such as 512MiB."),
     ] = None,
     zero: Annotated[Zero, typer.Option(help="What to do with rows of zeros.")] = Zero.refuse,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Keep the run in this file, and go on from what is there already."),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="k/K", help="Of K shares of the pairs only the k-th, from 0 on."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Print the largest |cosine| of two rows of FILE, and which two they are."""
+    share = _share(shard, checkpoint)
     vectors = _open(file, tensor, "FILE", "--tensor")
     others = None
     if other is not None or other_tensor is not None:
         others = _open(other, other_tensor, "--other", "--other-tensor")
 
+    from . import Part
     from . import coherence as measure
 
     found = measure(
@@ -99,13 +111,49 @@ def coherence(
         zero=zero.value,
         threads=threads,
         memory=memory,
+        checkpoint=checkpoint,
+        shard=share,
         progress=not as_json and sys.stderr.isatty(),
     )
+    if isinstance(found, Part):
+        print(f"{found.pairs:,} of {found.total:,} pairs in {checkpoint}", flush=True)
+        return
     facts = _facts(file, vectors, other, others, signed, found)
     if as_json:
         print(json.dumps(facts), flush=True)
     else:
         _show(facts)
+
+
+def _share(text: str | None, checkpoint: Path | None) -> tuple[int, int] | None:
+    """Return the (k, K) of "k/K"; what a shard finds goes to the checkpoint."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,18})/(\d{1,18})", text)
+    if match is None:
+        raise ValueError(f"--shard: must be like 0/50, got {text!r}")
+    if checkpoint is None:
+        raise ValueError(f"--shard: must come with --checkpoint, got only {text!r}")
+    return int(match[1]), int(match[2])
+
+
+@app.command()
+def merge(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Parts of one question.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Print the answer that parts make up: checkpoints of shards, or saved ones."""
+    from . import merge as join
+
+    found = join(files)
+    print(json.dumps(found, default=_as_json) if as_json else found, flush=True)
+
+
+def _as_json(value: Any) -> Any:
+    """Return arrays as lists, and records as objects, without the facts about their run."""
+    if is_dataclass(value):
+        return {part.name: getattr(value, part.name) for part in fields(value) if part.compare}
+    return value.tolist()
 
 
 def _open(file: Path | None, tensor: str | None, path_name: str, name: str) -> NDArray[Any]:

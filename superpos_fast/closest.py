@@ -9,6 +9,7 @@ from typing import Any, Literal, Unpack, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from .division import divisible
 from .execution import Execution
 from .problem import Problem, posed
 from .reductions import Ranking, list_blocks
@@ -55,6 +56,7 @@ def coherence(
 ) -> float | Coherence: ...
 
 
+@divisible
 def coherence(
     vectors: Matrix,
     other: Matrix | None = None,
@@ -183,6 +185,7 @@ def nearest(
 ) -> tuple[Nearest, Nearest]: ...
 
 
+@divisible
 def nearest(
     vectors: Matrix,
     other: Matrix | None = None,
@@ -260,6 +263,7 @@ def _check_neighbours(problem: Problem, k: int, both: bool) -> None:
         raise ValueError(f"k: must be at most {there}, the number of possible neighbours, got {k}")
 
 
+@divisible
 def babel(
     vectors: Matrix,
     k: int,
@@ -317,6 +321,7 @@ def babel(
         return largest
 
 
+@divisible
 def mmcs(
     a: Matrix,
     b: Matrix,
@@ -366,6 +371,7 @@ def mmcs(
         return Overlap(means[0], means[1], problem.facts())
 
 
+@divisible
 def mutual_nearest(
     a: Matrix,
     b: Matrix,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from itertools import chain, islice
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -40,11 +40,12 @@ class Crew:
     """The calling thread and up to ``threads - 1`` others, gone at the end of the ``with``.
 
     The others are started when there are items for them.  A crew of its own for every call: one
-    kept by the module would hang after a fork.
+    kept by the module would hang after a fork.  If the calling thread `waits`, one more is started
+    in its place: then Ctrl-C, which only ever meets the calling one, finds no item half done.
     """
 
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
+    def __init__(self, threads: int, waits: bool = False) -> None:
+        self._threads, self._waits = threads, waits
         self._others: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Crew:
@@ -86,11 +87,15 @@ class Crew:
 
         helpers: list[Future[None]] = []
         try:
-            for _ in first[1:]:
+            for _ in first if self._waits else first[1:]:
                 if self._others is None:
-                    self._others = ThreadPoolExecutor(self._threads - 1, "superpos_fast")
+                    count = self._threads if self._waits else self._threads - 1
+                    self._others = ThreadPoolExecutor(count, "superpos_fast")
                 helpers.append(self._others.submit(share))
-            share()
+            if self._waits:
+                wait(helpers, return_when=FIRST_EXCEPTION)
+            else:
+                share()
         finally:
             shared.stop()
             wait(helpers)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from .angles import above, real_numbers
 from .bins import Quantity, bin_counts, bin_edges, bin_thresholds, scale_of
 from .checks import check_choice
+from .division import divisible
 from .execution import Execution
 from .moments import mean_signed_cosine
 from .problem import Problem, posed
@@ -25,6 +26,7 @@ _BYTES_PER_CANDIDATE = 256
 _GUESSES = 64
 
 
+@divisible
 def histogram(
     vectors: Matrix,
     other: Matrix | None = None,
@@ -280,6 +282,7 @@ def _value(ordinals: Any) -> Any:
     return np.where(ordinals < 0, np.int64(-(2**63)) - ordinals, ordinals).view(np.float64)
 
 
+@divisible
 def mean_cosine(
     vectors: Matrix,
     other: Matrix | None = None,

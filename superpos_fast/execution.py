@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from .checks import check_choice, check_integer, shown
 
@@ -19,6 +19,43 @@ _BINARY_UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 _SCREENS = ("auto", "deterministic", "off")
 _LEAST_DEFAULT_MEMORY = 256 * 2**20
 _DEFAULT_MEMORY_PER_ROW = 64
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a run is kept, and how often.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A file: made if it is not there, else what the run goes on from.
+    every : float
+        Seconds of work that a crash may cost.  It is written less often if writing takes more than
+        a tenth of that.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a path or a number of seconds that is none.
+
+    Notes
+    -----
+    The file is written beside its place and renamed, so that there is a whole one at any moment.
+    It holds what was found so far, how far the run is, and what it is about: the vectors (a
+    checksum of their numbers, or their generator's ``key``), the parameters, this package's version
+    and the plan.  If any of these differ the file is refused, and left alone.
+    """
+
+    path: str | os.PathLike[str]
+    every: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.path, str | os.PathLike):
+            raise TypeError(f"checkpoint: must be a path or a Checkpoint, got {self.path!r}")
+        if isinstance(self.every, bool) or not isinstance(self.every, int | float):
+            raise TypeError(f"every: must be a number of seconds, got {self.every!r}")
+        if not self.every >= 0.0:
+            raise ValueError(f"every: must be at least 0 seconds, got {self.every}")
 
 
 class Execution(TypedDict, total=False):
@@ -33,23 +70,36 @@ class Execution(TypedDict, total=False):
         Cap in bytes (or "512MiB", "2GB") on what is allocated beyond the input;
         None for max(256 MiB, 64 bytes a row).
     progress : bool or callable
-        True shows a progress bar; a function is called with (pairs done, pairs in all).
-    backend : str
-        "auto", "cpu" or "reference" (plain NumPy: slow, the same answers).
+        True shows a progress bar; a function is called with (pairs done, pairs in all), and stops
+        the run by returning False (see `Interrupted`).
+    backend : str or distributed.Client
+        "auto", "cpu" or "reference" (plain NumPy: slow, the same answers); or a client of dask,
+        whose workers share the work, as they also do in its ``with``.
     screen : str
         What pairs may be ruled out by, before float32: "auto" takes codes of 8 bits and fewer,
         rounded at random, where that is likely to pay, and then errs with a probability below 1e-12
         a call; "deterministic" takes codes with bounds that hold for certain; "off" takes none.
     screen_seed : int
         Of that random rounding, at least 0; no part of the answer.
+    checkpoint : str, os.PathLike, Checkpoint or None
+        File in which the run is kept, every 30 seconds or as `Checkpoint` says, and from which it
+        goes on if it is there already.
+    shard : (int, int) or None
+        (k, K), 0 <= k < K: look only at the k-th of K shares of the pairs, and return a `Part`; all
+        K together make the answer, see `merge`.
+    tensor : str or None
+        Which 2-d tensor to read of a file that came as a path; needed where it has several.
     """
 
     threads: int | None
     memory: int | str | None
     progress: Progress
-    backend: str
+    backend: Any
     screen: str
     screen_seed: int
+    checkpoint: str | os.PathLike[str] | Checkpoint | None
+    shard: tuple[int, int] | None
+    tensor: str | None
 
 
 @dataclass(frozen=True)
@@ -62,6 +112,11 @@ class Resources:
     backend: str
     screen: str
     screen_seed: int
+    checkpoint: Checkpoint | None
+    shard: tuple[int, int] | None
+    tensor: str | None
+    client: Any
+    most_threads: int | None
 
     def memory_for(self, rows: int) -> int:
         """Return the cap in bytes for a computation on `rows` rows."""
@@ -85,6 +140,9 @@ def resources(execution: Execution) -> Resources:
     """Check the execution keywords and fill in the defaults."""
     check_keywords(execution)
     backend = execution.get("backend", "auto")
+    client = None
+    if hasattr(backend, "submit") and hasattr(backend, "scheduler_info"):
+        backend, client = "auto", backend
     if not isinstance(backend, str):
         raise TypeError(f"backend: must be a name, got {shown(backend)}")
     progress = execution.get("progress", False)
@@ -94,6 +152,9 @@ def resources(execution: Execution) -> Resources:
     seed = check_integer(execution.get("screen_seed", 0), "screen_seed")
     if seed < 0:
         raise ValueError(f"screen_seed: must be at least 0, got {seed}")
+    tensor = execution.get("tensor")
+    if tensor is not None and not isinstance(tensor, str):
+        raise TypeError(f"tensor: must be a name, got {tensor!r}")
     return Resources(
         _threads(execution.get("threads")),
         _memory(execution.get("memory")),
@@ -101,7 +162,28 @@ def resources(execution: Execution) -> Resources:
         backend,
         screen,
         seed,
+        _checkpoint(execution.get("checkpoint")),
+        _shard(execution.get("shard")),
+        tensor,
+        client,
+        execution.get("threads"),
     )
+
+
+def _checkpoint(value: Any) -> Checkpoint | None:
+    if value is None or isinstance(value, Checkpoint):
+        return value
+    return Checkpoint(value)
+
+
+def _shard(value: Any) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    if not (isinstance(value, tuple) and len(value) == 2 and all(type(n) is int for n in value)):
+        raise TypeError(f"shard: must be a pair of whole numbers (k, K), got {value!r}")
+    if not 0 <= value[0] < value[1]:
+        raise ValueError(f"shard: must be (k, K) with 0 <= k < K, got {value}")
+    return value
 
 
 def _threads(value: int | None) -> int:

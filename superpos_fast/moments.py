@@ -11,6 +11,7 @@ import numpy as np
 
 from .checks import check_choice
 from .execution import Execution
+from .parts import Interrupted
 from .problem import Problem, posed
 from .progress import reporting
 from .second_moment import TYPES, Precision, Squares, demand, inverse_lengths, squares_of
@@ -223,6 +224,7 @@ def mean_signed_cosine(problem: Problem) -> float:
 
     |sum_i x_i|^2 is the sum over all ordered pairs, n of them a vector with itself.
     """
+    problem.book.unused()
     total = _sum_of_units(problem, problem.rows)
     n, m = problem.rows.kept, problem.columns.kept
     if problem.columns is problem.rows:
@@ -233,7 +235,7 @@ def mean_signed_cosine(problem: Problem) -> float:
 def _sum_of_units(problem: Problem, vectors: Vectors) -> Any:
     """Add the unit rows up, in float64 and in the order of blocks whichever thread is first."""
     total = np.zeros(problem.depth)
-    step, count = problem.plan.read_rows, len(vectors.array)
+    step, count = problem.plan.read_rows, len(vectors)
     inverse = inverse_lengths(vectors.squares)
     for low in range(0, count, step * problem.plan.threads):
         starts = range(low, min(low + step * problem.plan.threads, count), step)
@@ -265,6 +267,12 @@ def _summed(
     check_choice(precision, "precision", *TYPES)
     with (
         posed(vectors, other, zero, execution, demand) as problem,
-        reporting(problem.progress, problem.plan.pairs) as report,
+        reporting(problem.progress, problem.plan.pairs) as advance,
     ):
+        problem.book.unused()
+
+        def report(pairs: int) -> None:
+            if not advance(pairs):
+                raise Interrupted(problem.book.part)
+
         yield squares_of(problem, precision, report)

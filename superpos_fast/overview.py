@@ -186,7 +186,7 @@ def describe(
     >>> found
     AngleStatistics(4096 x 384, coherence=0.968293246, pairs=8386560)
     >>> found.pair, int(found.histogram[90:].sum())
-    ((1930, 1969), 3892217)
+    ((1930, 1969), 3804733)
     """
     with posed(vectors, other, zero, execution, _demand) as problem:
         alone = problem.plan.triangle

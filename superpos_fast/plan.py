@@ -7,13 +7,16 @@ Of the upper triangle only tiles that touch it are walked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import isqrt
 from operator import itemgetter
+from typing import Any
 
 from .kernels.records import Footprint, Limits
 from .protocols import Kernels
+from .tiles import Tile as Tile
 
 # Small problems are cut into about 16 tiles a thread.
 _TILES_PER_THREAD = 16
@@ -54,6 +57,8 @@ class Demand:
         Pairs a row or column of a tile that a thread should have room to list.
     selective : bool
         Whether pairs below some value may be ruled out by codes.
+    row : int
+        Bytes a row of the groups that are packed.
     """
 
     state: int = 0
@@ -62,6 +67,7 @@ class Demand:
     folds: tuple[FoldSize, ...] = ()
     listed: int = 0
     selective: bool = False
+    row: int = 0
 
     def sized(self, kernels: Kernels, piece: int) -> Demand:
         """Return the same with the folds' bytes among the others."""
@@ -77,46 +83,8 @@ class Demand:
             self.folds + other.folds,
             self.listed + other.listed,
             self.selective and other.selective,
+            self.row + other.row,
         )
-
-
-@dataclass(frozen=True)
-class Tile:
-    """Pairs of rows row..row_end of one side with rows column..column_end of the other."""
-
-    row: int
-    row_end: int
-    column: int
-    column_end: int
-
-    def pairs(self, triangle: bool) -> int:
-        """Return the number of pairs; of a `triangle` only those with row < column."""
-        if not triangle:
-            return (self.row_end - self.row) * (self.column_end - self.column)
-        return _below(self.row_end, self) - _below(self.row, self)
-
-    def relative_to(self, row: int, column: int) -> tuple[int, int, int, int]:
-        """Return the four edges counted from another corner."""
-        return self.row - row, self.row_end - row, self.column - column, self.column_end - column
-
-    def split(self, rows: int, columns: int, triangle: bool) -> Iterator[Tile]:
-        """Yield the tile in pieces, row by row; of a `triangle` only those that touch it."""
-        for row in range(self.row, self.row_end, rows):
-            for column in range(self.column, self.column_end, columns):
-                row_end = min(row + rows, self.row_end)
-                column_end = min(column + columns, self.column_end)
-                if not triangle or column_end - 1 > row:
-                    yield Tile(row, row_end, column, column_end)
-
-
-def _below(row_end: int, tile: Tile) -> int:
-    """Count the pairs row < column of rows 0..row_end with the tile's columns."""
-
-    def triangle(columns: int) -> int:
-        short = min(row_end, columns)
-        return row_end * columns - short * (short + 1) // 2 - (row_end - short) * columns
-
-    return triangle(tile.column_end) - triangle(tile.column)
 
 
 @dataclass(frozen=True)
@@ -147,6 +115,8 @@ class Plan:
         Whether there is room for codes of all packed rows, and work enough to try them.
     stripe : int
         Width of a stripe of tiles.
+    first : int
+        Pairs with columns before this one are left out.
     """
 
     rows: int
@@ -163,11 +133,18 @@ class Plan:
     threads: int
     codes: bool = False
     stripe: int = 1
+    first: int = 0
 
     @property
     def whole(self) -> Tile:
         """All pairs as one tile."""
-        return Tile(0, self.rows, 0, self.columns)
+        return Tile(0, self.rows, self.first, self.columns)
+
+    @property
+    def geometry(self) -> dict[str, Any]:
+        """What sums and the order of tiles hang on."""
+        ways = ("group_rows", "group_columns", "tile_rows", "tile_columns", "piece", "codes")
+        return {way: getattr(self, way) for way in ways}
 
     @property
     def pairs(self) -> int:
@@ -185,6 +162,59 @@ class Plan:
                 row, backwards = [], not backwards
             row.append(group)
         yield from reversed(row) if backwards else row
+
+    def stretch(
+        self, begin: int, end: int, striped: bool = False
+    ) -> Iterator[tuple[Tile, Iterator[Tile]]]:
+        """Yield pairs of groups, and of the tiles of each those that begin within a stretch.
+
+        All tiles have an order, in which a tile begins with the number of pairs before it.
+        """
+        before = 0
+        for group in self.passes():
+            pairs = group.pairs(self.triangle)
+            if begin < before + pairs and before < end:
+                tiles = self._beginning(before, self.tiles(group, striped))
+                yield group, (tile for start, tile in tiles if begin <= start < end)
+            before += pairs
+
+    def border(self, position: int, striped: bool = False) -> int:
+        """Return where the first tile begins that does not begin before a position."""
+        before = 0
+        for group in self.passes():
+            pairs = group.pairs(self.triangle)
+            if before < position < before + pairs:
+                tiles = self._beginning(before, self.tiles(group, striped))
+                return next((at for at, _ in tiles if at >= position), before + pairs)
+            before += pairs
+        return position
+
+    def cut(self, begin: int, end: int, count: int, striped: bool) -> list[tuple[int, int]]:
+        """Cut a stretch into some of about equal length, at most `count`."""
+        places = [begin + (end - begin) * n // count for n in range(1, count)]
+        borders = sorted({begin, *(self.border(place, striped) for place in places), end})
+        return list(pairwise(borders))
+
+    def _beginning(self, before: int, tiles: Iterable[Tile]) -> Iterator[tuple[int, Tile]]:
+        for tile in tiles:
+            yield before, tile
+            before += tile.pairs(self.triangle)
+
+    def rows_read(self, passes: Iterable[Tile]) -> tuple[int, int]:
+        """Return how many rows of each side are read to pack groups in the order of their passes.
+
+        A group stays until another one is packed; on a triangle's diagonal both are one.
+        """
+        rows = columns = 0
+        last: Tile | None = None
+        for group in passes:
+            if last is None or group.row != last.row:
+                rows += group.row_end - group.row
+            if last is None or group.column != last.column:
+                same = self.triangle and group.column == group.row
+                columns += 0 if same else group.column_end - group.column
+            last = group
+        return rows, columns
 
     def tiles(self, group: Tile, striped: bool = False) -> Iterator[Tile]:
         """Yield the tiles of a pair of groups.
@@ -224,8 +254,11 @@ def make_plan(
     kernels: Kernels,
     demand: Demand,
     codes: bool = False,
+    first: int = 0,
 ) -> Plan:
     """Plan a triangle of `rows` vectors, or a rectangle of `rows` x `columns`.
+
+    Of a triangle the pairs with columns before the `first` may be left out.
 
     Raises
     ------
@@ -236,11 +269,12 @@ def make_plan(
     columns = rows if columns is None else columns
     limits = kernels.limits(depth, memory)
     demand = demand.sized(kernels, limits.largest_piece)
-    sides = [rows] if triangle else [rows, columns]
+    whole = triangle and not first
+    sides = [rows] if whole else [rows, columns - first]
     units = sum(-(-count // limits.unit) for count in sides)
-    work = rows * columns * depth // (2 if triangle else 1)
+    work = rows * (columns - first) * depth // (2 if whole else 1)
     codes = codes and demand.selective and limits.coded_row > 0 and work >= limits.coded_work
-    needs = _Needs(sum(sides), units, depth, limits, demand, codes)
+    needs = _Needs(rows if triangle else rows + columns, units, depth, limits, demand, codes)
     if memory < needs.smallest(1):
         raise ValueError(
             f"memory: must be at least {needs.smallest(1)} bytes for {rows} x {columns} pairs of "
@@ -248,9 +282,9 @@ def make_plan(
         )
     threads = min(threads, needs.threads(memory))
     packed, room, survivors, lines = needs.share(memory, threads)
-    group_rows, group_columns = _groups(
-        rows, columns, triangle, packed // max(needs.packed_row, 1), limits.unit
-    )
+    # Where nothing is packed there is room for all.
+    most = packed // needs.packed_row if needs.packed_row else units * limits.unit
+    group_rows, group_columns = _groups(rows, columns - first, whole, most, limits.unit)
     tile_rows, tile_columns = _tile_shape(work, depth, threads, limits, lines)
     listed = demand.listed * (tile_rows + tile_columns)
     survivors = min(
@@ -274,6 +308,7 @@ def make_plan(
         threads=threads,
         codes=codes,
         stripe=limits.stripe,
+        first=first,
     )
 
 
@@ -290,7 +325,7 @@ class _Needs:
         self._limits = limits
         self._scaled = 8 * (-(-depth // 8) * 8)
         self._state = _OBJECT_BYTES + _STATE_BYTES * rows + demand.state
-        self.packed_row = limits.packed_row + (limits.coded_row if codes else 0)
+        self.packed_row = limits.packed_row + (limits.coded_row if codes else 0) + demand.row
         self._all_packed = units * limits.unit * self.packed_row
         self._pair = 4 * self._scaled
         self._least_piece = self._piece_within(demand.thread // _PIECE_SHARE)

@@ -3,20 +3,53 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from .backends import choose_backend
+from .blocks import Source, row_bytes
 from .crew import Crew
-from .execution import Execution, Progress, resources
+from .division import open_book
+from .execution import Execution, Progress, Resources, resources
 from .floating import ieee_mode
-from .plan import Demand, Plan, make_plan
+from .ledger import Book, Ledger
+from .plan import Demand, Plan, Tile, make_plan
+from .progress import Advance
 from .protocols import Kernels
+from .reading import blocks_of, kept
+from .reductions import Reduction
 from .results import Run
-from .vectors import Vectors, as_matrix, check_pair, check_zero, survey, working_type
+from .vectors import (
+    Vectors,
+    as_source,
+    check_pair,
+    check_zero,
+    kept_pairs,
+    survey,
+    working_type,
+)
+
+
+class Cluster(Protocol):
+    """Machines that share the work; see `superpos_fast.distributed`."""
+
+    def threads(self) -> int:
+        """Return how many threads each of them has at least."""
+
+    def reduce(
+        self,
+        problem: Problem,
+        reductions: Sequence[Reduction],
+        precision: str,
+        striped: bool,
+        ledger: Ledger,
+        advance: Advance,
+    ) -> None:
+        """Show the pairs that are not done yet to the reductions."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +67,9 @@ class Problem:
     memory: int
     screen: str
     seed: int
+    demand: Demand
+    book: Book
+    cluster: Cluster | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _facts: dict[str, Any] = field(default_factory=dict)
     _startup: list[float] = field(default_factory=list)
@@ -41,17 +77,21 @@ class Problem:
     @property
     def depth(self) -> int:
         """Entries in a vector."""
-        return int(self.rows.array.shape[1])
+        return self.rows.depth
 
     @property
     def pairs(self) -> int:
-        """Pairs of vectors that are not left out."""
+        """Pairs of vectors that are not left out, of those that the answer is about."""
+        if self.book.known is not None:
+            known = [part.passes[-1].pairs for part in self.book.known() if part.passes]
+            if known:
+                return sum(known)
         if self.plan.triangle:
             return self.rows.kept * (self.rows.kept - 1) // 2
         return self.rows.kept * self.columns.kept
 
     def tally(self, **pairs: int) -> None:
-        """Add to the numbers of pairs in the record of the run, by their names there."""
+        """Add to the numbers in the record of the run, by their names there."""
         with self._lock:
             for name, count in pairs.items():
                 self._facts[name] = self._facts.get(name, 0) + count
@@ -60,6 +100,21 @@ class Problem:
         """Note that codes of so many dimensions are screened."""
         failure += self._facts.get("failure", 0.0)
         self._facts.update(screen=self.screen, dimensions=dimensions, failure=failure)
+
+    @property
+    def tallies(self) -> dict[str, Any]:
+        """What the record of the run says that is found out on the way."""
+        return dict(self._facts)
+
+    @property
+    def sides(self) -> list[Source]:
+        """Where the vectors are read, one or two of them."""
+        sides = [self.rows] if self.columns is self.rows else [self.rows, self.columns]
+        return [side.source for side in sides]
+
+    def kept_pairs(self, tile: Tile) -> int:
+        """Return how many pairs of a tile have no row that is left out."""
+        return kept_pairs(self.rows, self.columns, self.plan.triangle, tile)
 
     @contextlib.contextmanager
     def starting(self) -> Iterator[None]:
@@ -88,37 +143,48 @@ def posed(
     execution: Execution,
     demand: Callable[[int, int], Demand] = lambda rows, columns: Demand(),
     names: tuple[str, str] = ("vectors", "other"),
+    first: int = 0,
 ) -> Iterator[Problem]:
     """Pose the problem of all pairs; its threads are gone at the end of the ``with``.
 
     `demand` is what the statistic needs of memory, given the number of vectors on both sides.
+    Without `other` the pairs of vectors before the `first` may be left out.
     """
     begin = time.perf_counter()
     allowed = resources(execution)
     check_zero(zero)
     with ieee_mode():
-        left = as_matrix(vectors, names[0])
-        right = None if other is None else as_matrix(other, names[1])
+        left = as_source(vectors, names[0], allowed.tensor)
+        right = None if other is None else as_source(other, names[1], allowed.tensor)
         check_pair(left, right, names)
         sides = [left] if right is None else [left, right]
+        count, others = left.shape[0], sides[-1].shape[0]
         loading = time.perf_counter()
         backend = choose_backend(allowed.backend)
         for dtype in {working_type(side.dtype) for side in sides}:
             backend.kernels.prepare(dtype)
         startup = time.perf_counter() - loading
-        memory = allowed.memory_for(sum(map(len, sides)))
+        cluster = _cluster(allowed)
+        threads = allowed.threads if cluster is None else cluster.threads()
+        memory = allowed.memory_for(sum(side.shape[0] for side in sides))
+        wanted = demand(count, others) + blocks_of(sides)
         plan = make_plan(
-            len(left),
-            None if right is None else len(right),
+            count,
+            None if right is None else others,
             left.shape[1],
-            allowed.threads,
+            threads,
             memory,
             backend.kernels,
-            demand(len(left), len(sides[-1])),
+            wanted,
             allowed.screen != "off",
+            first,
         )
-        with Crew(plan.threads) as crew:
-            rows, columns = surveyed(left, right, names, zero, plan, backend.kernels, crew)
+        waits = allowed.checkpoint is not None
+        with Crew(plan.threads, waits) as crew, kept(sides, plan):
+            given = [vectors, other]
+            rows, columns = _surveyed(given, sides, names, zero, plan, backend.kernels, crew)
+            book = open_book(rows, columns, zero, allowed, backend.name, memory, plan, crew.each)
+            read = sum(side.shape[0] * row_bytes(side) for side in sides)
             yield Problem(
                 rows,
                 columns,
@@ -131,25 +197,44 @@ def posed(
                 memory,
                 allowed.screen,
                 allowed.screen_seed,
+                wanted,
+                book,
+                cluster,
+                _facts={"bytes_read": read},
                 _startup=[startup],
             )
+            book.close()
 
 
-def surveyed(
-    left: Any,
-    right: Any,
+def _cluster(allowed: Resources) -> Cluster | None:
+    """Return the cluster that was given, or in whose ``with`` the caller is."""
+    client = allowed.client
+    if client is None and allowed.backend == "auto" and "distributed" in sys.modules:
+        from .distributed import current_client
+
+        client = current_client()
+    if client is None:
+        return None
+    from .distributed import Workers
+
+    return Workers(client, allowed.most_threads)
+
+
+def _surveyed(
+    given: list[Any],
+    sides: list[Source],
     names: tuple[str, str],
     zero: str,
     plan: Plan,
     kernels: Kernels,
     crew: Crew,
 ) -> tuple[Vectors, Vectors]:
-    """Survey one side or both; of one side both are the same."""
-
-    def look(array: Any, name: str, least: int) -> Vectors:
-        return survey(array, name, zero, least, plan.read_rows, kernels, crew.each)
-
-    if right is None:
-        rows = look(left, names[0], 2)
-        return rows, rows
-    return look(left, names[0], 1), look(right, names[1], 1)
+    """Survey one side or both, unless what was given is surveyed; of one side both are the same."""
+    least = 2 if len(sides) == 1 else 1
+    found = [
+        data
+        if isinstance(data, Vectors)
+        else survey(side, name, zero, least, plan.read_rows, kernels, crew.each)
+        for data, side, name in zip(given, sides, names, strict=False)
+    ]
+    return found[0], found[-1]

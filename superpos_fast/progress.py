@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 
 from .execution import Progress
 
+# Called with a number of pairs done, one thread at a time; returns whether to go on.
+Advance = Callable[[int], bool]
+
 
 @contextlib.contextmanager
-def reporting(progress: Progress, total: int) -> Iterator[Callable[[int], object]]:
-    """Yield the function to call with each number of pairs done, one thread at a time."""
+def reporting(progress: Progress, total: int, depth: int = 0, done: int = 0) -> Iterator[Advance]:
+    """Yield the function to call with each number of pairs done, beside those `done` before.
+
+    With a `depth` a pair stands for so many multiply-adds.
+    """
     if progress is False:
-        yield lambda pairs: None
+        yield lambda pairs: True
     elif progress is True:
-        from tqdm.auto import tqdm
-
-        with tqdm(total=total, unit="pair", unit_scale=True) as bar:
-            yield bar.update
+        with _bar(total, depth, done) as advance:
+            yield advance
     else:
-        done = 0
 
-        def advance(pairs: int) -> None:
+        def advance(pairs: int) -> bool:
             nonlocal done
             done += pairs
-            progress(done, total)
+            return progress(done, total) is not False
+
+        yield advance
+
+
+@contextlib.contextmanager
+def _bar(total: int, depth: int, done: int) -> Iterator[Advance]:
+    from tqdm.auto import tqdm
+
+    begin = time.perf_counter()
+    with tqdm(total=total, initial=done, unit="pair", unit_scale=True) as bar:
+
+        def advance(pairs: int) -> bool:
+            bar.update(pairs)
+            if depth:
+                rate = (bar.n - done) / (time.perf_counter() - begin)
+                bar.set_postfix_str(f"{2e-9 * depth * rate:.3g} GFLOP/s", refresh=False)
+            return True
 
         yield advance

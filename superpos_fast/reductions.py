@@ -30,6 +30,9 @@ _LISTED_OF_ALL = 200
 _SORTED_ENTRIES = 2**12
 
 
+State = dict[str, Any]
+
+
 class Reduction(Protocol):
     """What the engine asks of a statistic.
 
@@ -58,6 +61,20 @@ class Reduction(Protocol):
 
     def decided(self, i: Any, j: Any, cosines: Any, kernels: Kernels) -> None:
         """Take listed pairs with their cosines."""
+
+    @classmethod
+    def of(cls, rows: Vectors, columns: Vectors, triangle: bool, **parameters: Any) -> Reduction:
+        """Return one that is asked the same about these vectors, and knows nothing yet."""
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What is asked, by the names that the constructor has."""
+
+    def state(self) -> State:
+        """Return what is known of the pairs so far, as arrays, some of them views."""
+
+    def join(self, state: State, kernels: Kernels) -> None:
+        """Take what another one, asked the same, knows of other pairs."""
 
 
 class Selective(Reduction, Protocol):
@@ -238,6 +255,33 @@ class Ranking:
             for (groups, keys), (best, best_keys) in zip(offers, self.lists, strict=False):
                 kernels.keep_best(groups, keys, cosines, self.magnitude, best, best_keys)
 
+    @classmethod
+    def of(cls, rows: Vectors, columns: Vectors, triangle: bool, **parameters: Any) -> Ranking:
+        return cls(rows, columns, triangle, **parameters)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {"k": self._k, "per": self._per, "magnitude": self.magnitude}
+
+    def state(self) -> State:
+        return {
+            f"{name} {side}": part
+            for side, lists in enumerate(self._distinct())
+            for name, part in zip(("cosines", "keys"), lists, strict=True)
+        }
+
+    def join(self, state: State, kernels: Kernels) -> None:
+        for side, (best, best_keys) in enumerate(self._distinct()):
+            cosines, keys = state[f"cosines {side}"], state[f"keys {side}"]
+            for some in list_blocks(best):
+                groups, places = np.nonzero(keys[some] >= 0)
+                offer = groups, keys[some][groups, places], cosines[some][groups, places]
+                kernels.keep_best(*offer, self.magnitude, best[some], best_keys[some])
+
+    def _distinct(self) -> list[tuple[Any, Any]]:
+        """Return the lists; those of rows and columns are the same ones in a triangle."""
+        return self.lists[:1] if self._triangle else self.lists
+
     def ranked(self, side: int = 0) -> tuple[Any, Any]:
         """Sort the lists, best first, and return cosines and keys; NaN and -1 beyond the pairs.
 
@@ -342,15 +386,45 @@ class Counts:
             if wanted.any() and self._ranks[self._listed].sum() <= self._limit:
                 self._gathered.append((i[wanted], j[wanted], cosines[wanted]))
 
+    @classmethod
+    def of(cls, rows: Vectors, columns: Vectors, triangle: bool, **parameters: Any) -> Counts:
+        return cls(**parameters)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {
+            "thresholds": self._thresholds,
+            "magnitude": self.magnitude,
+            "listed": tuple(np.flatnonzero(self._listed).tolist()),
+            "limit": self._limit,
+            "first_only": self._first_only,
+        }
+
+    def state(self) -> State:
+        i, j, cosines = self._together()
+        return {"ranks": self._ranks, "i": i, "j": j, "cosines": cosines}
+
+    def join(self, state: State, kernels: Kernels) -> None:
+        with self._lock:
+            self._ranks += state["ranks"]
+            if len(state["i"]) and self._ranks[self._listed].sum() <= self._limit:
+                self._gathered.append((state["i"], state["j"], state["cosines"]))
+
     def reaching(self) -> Any:
         """Return how many pairs reach each threshold."""
         return self._ranks[:0:-1].cumsum()[::-1]
 
     def gathered(self) -> tuple[Any, Any, Any]:
         """Return i, j and the cosines of the gathered pairs: all, unless beyond the limit."""
-        parts = self._gathered or [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
+        found = self._together()
         self._gathered = []
+        return found
+
+    def _together(self) -> tuple[Any, Any, Any]:
+        """Join the gathered pairs; what was joined stands for its parts."""
+        parts = self._gathered or [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
         i, j, cosines = (np.concatenate(part) for part in zip(*parts, strict=True))
+        self._gathered = [(i, j, cosines)] if len(i) else []
         return i, j, cosines
 
 
@@ -381,6 +455,22 @@ class Total:
 
     def decided(self, i: Any, j: Any, cosines: Any, kernels: Kernels) -> None:
         """Do nothing: a sum lists no pairs."""
+
+    @classmethod
+    def of(cls, rows: Vectors, columns: Vectors, triangle: bool, **parameters: Any) -> Total:
+        return cls(**parameters)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {}
+
+    def state(self) -> State:
+        places = np.array(list(self._parts), np.int64).reshape(-1, 2)
+        return {"places": places, "sums": np.array(list(self._parts.values()))}
+
+    def join(self, state: State, kernels: Kernels) -> None:
+        for place, part in zip(state["places"].tolist(), state["sums"].tolist(), strict=True):
+            self._parts[place[0], place[1]] = part
 
     @property
     def value(self) -> float:

@@ -38,6 +38,9 @@ class Run:
         Pairs in tiles that codes settled, but for the survivors.
     failure : float
         Bound on the probability that random rounding made the answer wrong.
+    bytes_read : int
+        Of the vectors, as planned: once to survey them, and each group of rows as often as it is
+        packed.  The log (``logging.getLogger("superpos_fast")``) has it before the work starts.
     """
 
     seconds: float = 0.0
@@ -51,6 +54,7 @@ class Run:
     dimensions: int = 0
     coded_pairs: int = 0
     failure: float = 0.0
+    bytes_read: int = 0
 
 
 @dataclass(frozen=True)

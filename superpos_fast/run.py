@@ -6,16 +6,18 @@ It knows no statistic.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .kernels.records import EXACT
+from .ledger import Ledger
 from .plan import Tile
 from .problem import Problem
-from .progress import reporting
+from .progress import Advance, reporting
 from .projection import choose_coding
 from .protocols import Screens
-from .reductions import Reduction, selective_one
+from .reading import Reading
+from .reductions import Reduction, Selective, selective_one
 from .screens import CodeScreen, Float32Screen, Screen
 from .vectors import working_type
 
@@ -25,14 +27,31 @@ def reduce_pairs(problem: Problem, *reductions: Reduction, precision: str = "flo
 
     With `precision` "float64" every cosine is decided, also those that a reduction would take as
     they come out of the screen.
+
+    Raises
+    ------
+    Interrupted
+        If the caller's `progress` has stopped it.
     """
-    with reporting(problem.progress, problem.plan.pairs) as advance:
-        walk = _Walk(problem, reductions, advance)
-        screens = problem.kernels.screens
-        if screens is None or precision == "float64":
-            walk.decided()
-        else:
-            walk.screened(screens)
+    asked = selective_one(reductions)
+    striped = asked is not None and asked.of_each and problem.plan.codes
+    with problem.book.turn(
+        problem.plan, problem.kept_pairs, reductions, precision, striped, problem.kernels
+    ) as ledger:
+        if ledger.is_done:
+            return
+        found = ledger.found
+        done, total = found.done - found.begin, found.end - found.begin
+        with reporting(problem.progress, total, problem.depth, done) as advance:
+            if problem.cluster is not None:
+                problem.cluster.reduce(problem, reductions, precision, striped, ledger, advance)
+                return
+            walk = _Walk(problem, reductions, ledger, striped, advance)
+            screens = problem.kernels.screens
+            if screens is None or precision == "float64":
+                walk.through([])
+            else:
+                walk.through(walk.stages(screens, asked))
 
 
 class _Thread:
@@ -47,62 +66,67 @@ class _Walk:
     """One walk over all tiles; what its threads share."""
 
     def __init__(
-        self, problem: Problem, reductions: Sequence[Reduction], advance: Callable[[int], object]
+        self,
+        problem: Problem,
+        reductions: Sequence[Reduction],
+        ledger: Ledger,
+        striped: bool,
+        advance: Advance,
     ) -> None:
         self.problem, self.plan, self.kernels = problem, problem.plan, problem.kernels
         self.rows, self.columns = problem.rows, problem.columns
         self.reductions = reductions
         self._all = list(range(len(reductions)))
-        self.striped = False
-        self._report = advance
+        self._ledger, self._striped, self._advance = ledger, striped, advance
         self._lock = threading.Lock()
 
-    def decided(self) -> None:
-        """Walk all tiles straight to the decision."""
-        self._each_tile(
-            self.plan.whole,
-            lambda own, tile: self.decide_open(own, tile, self._all),
-        )
-
-    def screened(self, screens: Screens) -> None:
-        """Walk all tiles through the screens, group by group."""
-        asked = selective_one(self.reductions)
+    def stages(self, screens: Screens, asked: Selective | None) -> list[Screen]:
+        """Return the screens to go through, codes the first if all is about one thing `asked`."""
         choice = None if asked is None else choose_coding(self.problem, screens, asked)
         last = Float32Screen(
             self.problem, screens, self.reductions, self.decide_listed, eager=choice is None
         )
-        stages: list[Screen] = [last]
         with self.problem.starting():
-            dtypes = tuple(working_type(s.array.dtype) for s in (self.rows, self.columns))
+            dtypes = tuple(working_type(side.dtype) for side in (self.rows, self.columns))
             screens.rehearse(_Thread(self).folds, dtypes, choice is not None)
-        if asked is not None and choice is not None:
-            first = CodeScreen(self.problem, screens, asked, self.decide_listed, choice.coding)
-            stages.insert(0, first)
-            self.striped = asked.of_each
-            if asked.repeatable:
-                self.decide_listed(asked, *choice.close)
+        if asked is None or choice is None:
+            return [last]
+        found = self._ledger.found
+        if asked.repeatable and (found.begin, found.end) == (0, self.plan.pairs):
+            self.decide_listed(asked, *choice.close)
+        return [CodeScreen(self.problem, screens, asked, self.decide_listed, choice.coding), last]
 
-        def work(own: _Thread, tile: Tile) -> None:
-            which = self._all
-            for stage in stages:
-                which = stage(own, tile, which)
-                if not which:
-                    return
-            self.decide_open(own, tile, which)
+    def through(self, stages: Sequence[Screen]) -> None:
+        """Go through the tiles that are not done yet, group by group, and each through the stages.
 
-        for group in self.plan.passes():
+        What they give up is decided whole.
+        """
+
+        def visit(own: _Thread, tile: Tile) -> None:
+            self._look(stages, own, tile)
+            with self._lock:
+                self._ledger.finish(tile)
+                if not self._advance(tile.pairs(self.plan.triangle)):
+                    self._ledger.stop()
+
+        found = self._ledger.found
+        reading = Reading(self.problem.sides, self.plan, found.done, found.end)
+        self.problem.tally(bytes_read=reading.size)
+        for group, tiles in reading.stretch(self._striped):
             for stage in stages:
                 stage.over(group)
-            self._each_tile(group, work)
+            for some in self._ledger.stretches(tiles):
+                self.problem.crew.each_with(lambda: _Thread(self), visit, some)
+            if self._ledger.is_stopped:
+                return
 
-    def _each_tile(self, group: Tile, work: Callable[[_Thread, Tile], None]) -> None:
-        def visit(own: _Thread, tile: Tile) -> None:
-            work(own, tile)
-            with self._lock:
-                self._report(tile.pairs(self.plan.triangle))
-
-        tiles = self.plan.tiles(group, self.striped)
-        self.problem.crew.each_with(lambda: _Thread(self), visit, tiles)
+    def _look(self, stages: Sequence[Screen], own: _Thread, tile: Tile) -> None:
+        which = self._all
+        for stage in stages:
+            which = stage(own, tile, which)
+            if not which:
+                return
+        self.decide_open(own, tile, which)
 
     def decide_listed(self, reduction: Reduction, i: Any, j: Any) -> None:
         """Decide listed pairs: all at once where rows are read as they lie, without copies."""

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
+from .blocks import Source
 from .concentration import mean_bounds
 from .execution import Execution
 from .floating import ieee_mode
 from .plan import Demand, make_plan
 from .problem import Problem, posed
 from .selection import reaching
-from .vectors import as_matrix, check_zero
+from .vectors import as_source, check_zero
 
 _READ_ENTRIES = 2**20
 
@@ -94,35 +95,37 @@ def drawn_rows(
     The memory that is needed depends on how many rows are drawn and how many there are.
     """
     check_zero(zero)
-    array = as_matrix(vectors, "vectors")
-    kept = _kept(array) if zero == "skip" else len(array)
+    source = as_source(vectors, "vectors", execution.get("tensor"))
+    count = source.shape[0]
+    kept = _kept(source) if zero == "skip" else count
     population = kept if isinstance(kept, int) else len(kept)
     if rows >= population:
-        demand = demand_of(len(array), len(array))
-        with posed(array, None, zero, execution, lambda n, m: demand) as problem:
+        demand = demand_of(count, count)
+        with posed(source, None, zero, execution, lambda n, m: demand) as problem:
             yield Sample(problem, None, risk)
         return
     chosen = np.sort(np.random.default_rng(seed).choice(kept, rows, replace=False))
-    sample = array[chosen]
-    demand = demand_of(rows, len(array)) + Demand(state=sample.nbytes, line=0)
+    sample = source.take(chosen)
+    demand = demand_of(rows, count) + Demand(state=sample.nbytes, line=0)
     # All rows stand first, so that one that is refused is named by its own number.
     names = ("vectors", "vectors")
-    with posed(array, sample, zero, execution, lambda n, m: demand, names) as problem:
-        yield Sample(_turned(problem, demand), chosen, risk)
+    with posed(source, sample, zero, execution, lambda n, m: demand, names) as problem:
+        yield Sample(_turned(problem), chosen, risk)
 
 
-def _kept(array: Any) -> Any:
+def _kept(source: Source) -> Any:
     """Return the rows that are not zero."""
-    step = max(1, _READ_ENTRIES // array.shape[1])
+    count, depth = source.shape
+    step = source.block or max(1, _READ_ENTRIES // depth)
     with ieee_mode():
         blocks = [
-            (array[start : start + step] != 0).any(axis=1)
-            for start in np.arange(0, len(array), step)
+            (source.rows(start, min(start + step, count)) != 0).any(axis=1)
+            for start in range(0, count, step)
         ]
     return np.flatnonzero(np.concatenate([np.zeros(0, bool), *blocks]))
 
 
-def _turned(problem: Problem, demand: Demand) -> Problem:
+def _turned(problem: Problem) -> Problem:
     """Return the same problem from the other side."""
     plan = make_plan(
         problem.plan.columns,
@@ -131,6 +134,6 @@ def _turned(problem: Problem, demand: Demand) -> Problem:
         problem.plan.threads,
         problem.memory,
         problem.kernels,
-        demand,
+        problem.demand,
     )
     return replace(problem, rows=problem.columns, columns=problem.rows, plan=plan)

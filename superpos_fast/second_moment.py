@@ -147,10 +147,10 @@ class Squares:
     def potential(self) -> float:
         """Sum cos^2 over all ordered pairs of rows, each with itself included."""
         rows = self.problem.rows
-        if len(rows.array) < self.problem.depth:
-            return float(rows.kept + self._through_pairs(np.ones(len(rows.array))).sum())
+        if len(rows) < self.problem.depth:
+            return float(rows.kept + self._through_pairs(np.ones(len(rows))).sum())
         panels = self._panels()
-        advance = self._advance(len(panels) * len(rows.array))
+        advance = self._advance(len(panels) * len(rows))
         total = 0.0
         for first, last in panels:
             moment = self._moment(first, last)
@@ -179,7 +179,7 @@ class Squares:
     def _through_pairs(self, weights: Any) -> Any:
         """Sum weights_j cos^2(i, j) over j, without i itself if alone, block by block of pairs."""
         rows, columns = self.problem.rows, self.problem.columns
-        n, m, depth = len(rows.array), len(columns.array), self.problem.depth
+        n, m, depth = len(rows), len(columns), self.problem.depth
         size = np.dtype(self.dtype).itemsize
         side = min(_PAIR_ROWS, max(16, self.room // (2 * (2 * depth * size + 24 * _PAIR_ROWS))))
         left, right = np.empty((2, min(side, max(n, m)), depth), self.dtype)
@@ -208,8 +208,8 @@ class Squares:
         """
         rows, columns = self.problem.rows, self.problem.columns
         panels = self._panels()
-        advance = self._advance(len(panels) * (len(rows.array) + len(columns.array)))
-        sums = np.zeros(len(rows.array))
+        advance = self._advance(len(panels) * (len(rows) + len(columns)))
+        sums = np.zeros(len(rows))
         for first, last in panels:
             moment = self._moment(first, last)
             # Not held by a name: one panel's is gone when the next one's is made.
@@ -285,7 +285,7 @@ class Squares:
 
     def _rehearse(self, vectors: Vectors, *, energies: bool) -> None:
         with self.problem.starting():
-            read = working_type(vectors.array.dtype)
+            read = working_type(vectors.dtype)
             self.problem.kernels.SecondMoment.rehearse(read, self.dtype, energies)
 
     def _rounds(
@@ -299,7 +299,7 @@ class Squares:
 
         Where the blocks begin does not hang on the number of threads, nor does their order.
         """
-        count, threads = len(vectors.array), self.problem.plan.threads
+        count, threads = len(vectors), self.problem.plan.threads
         step = chunk * min(_CHUNKS, max(1, count // (_BLOCKS * chunk)))
         blocks = [slice(low, min(low + step, count)) for low in range(0, count, step)]
         equipment = [equip() for _ in range(min(threads, len(blocks)))]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .angles import above, one_threshold, threshold_cosines
+from .division import divisible
 from .execution import Execution, check_keywords
 from .plan import Demand
 from .problem import Problem, posed
@@ -22,18 +23,38 @@ _MOST_PAIRS = 2**40
 _BYTES_PER_PAIR = 64
 
 
+class Reached:
+    """How many pairs reach each of some cosines, in any order and shape.
+
+    Attributes
+    ----------
+    reduction : Counts or None
+        What the pairs are to be shown to; None where the number of pairs says all.
+    """
+
+    def __init__(self, thresholds: Any, magnitude: bool) -> None:
+        self._flat, self._shape = np.ravel(thresholds), np.shape(thresholds)
+        self._least = 0.0 if magnitude else -1.0
+        self._inside = (self._flat > self._least) & (self._flat <= 1.0)
+        self.levels, self._places = np.unique(self._flat[self._inside], return_inverse=True)
+        self.reduction: Counts | None = None
+        if self._inside.any():
+            self.reduction = Counts(self.levels, magnitude=magnitude)
+
+    def counts(self, pairs: int) -> Any:
+        """Return the numbers, of so many pairs in all."""
+        counts = np.where(self._flat <= self._least, pairs, 0)
+        if self.reduction is not None:
+            counts[self._inside] = self.reduction.reaching()[self._places]
+        return counts.reshape(self._shape)
+
+
 def reaching(problem: Problem, thresholds: Any, magnitude: bool) -> Any:
     """Return how many pairs reach each of some cosines, in any order and shape, in one pass."""
-    flat = np.ravel(thresholds)
-    least = 0.0 if magnitude else -1.0
-    counts = np.where(flat <= least, problem.pairs, 0)
-    inside = (flat > least) & (flat <= 1.0)
-    if inside.any():
-        levels, places = np.unique(flat[inside], return_inverse=True)
-        reduction = Counts(levels, magnitude=magnitude)
-        reduce_pairs(problem, reduction)
-        counts[inside] = reduction.reaching()[places]
-    return counts.reshape(np.shape(thresholds))
+    reached = Reached(thresholds, magnitude)
+    if reached.reduction is not None:
+        reduce_pairs(problem, reached.reduction)
+    return reached.counts(problem.pairs)
 
 
 @overload
@@ -62,6 +83,7 @@ def count(
 ) -> int | NDArray[np.int64]: ...
 
 
+@divisible
 def count(
     vectors: Matrix,
     other: Matrix | None = None,
@@ -110,7 +132,7 @@ def count(
     Examples
     --------
     >>> import superpos_fast
-    >>> superpos_fast.count([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], angle=45)
+    >>> superpos_fast.count([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], angle=60)
     2
     >>> superpos_fast.count([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], cosine=[0.0, 0.9]).tolist()
     [3, 0]
@@ -124,6 +146,7 @@ def count(
     return counts if counts.ndim else int(counts)
 
 
+@divisible
 def pairs(
     vectors: Matrix,
     other: Matrix | None = None,
@@ -238,6 +261,7 @@ def _best(problem: Problem, top: int, magnitude: bool, limit: int) -> Any:
     return ranking.pairs()
 
 
+@divisible
 def within_tolerance(
     vectors: Matrix,
     other: Matrix | None = None,

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import isnan
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .blocks import ArrayRows, BlockRows, Mapped, Rows, Source
 from .checks import check_choice, check_integer, shown
+from .plan import Tile
 from .protocols import Kernels, Side
+from .sources import open_table
 
 EXACT_INTEGER = 2**53
 _COLUMNS_AT_ONCE = 16
 _CPU_DEVICES = (1, 3)  # DLPack: kDLCPU, kDLCUDAHost
+# Chunks of what is sliced are read so many at a time that a block has about this many bytes.
+_BLOCK_BYTES = 2**22
+_HASHED_ROWS = 4096
+
+
+# Does work for every item, on all threads.
+Each = Callable[[Callable[[int], None], Iterable[int]], None]
 
 
 class _DLPack(Protocol):
@@ -23,7 +36,15 @@ class _DLPack(Protocol):
     def __dlpack_device__(self) -> tuple[int, int]: ...
 
 
-Matrix = ArrayLike | _DLPack
+class _Sliced(Protocol):
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> Any: ...
+    def __getitem__(self, rows: slice, /) -> Any: ...
+
+
+Matrix = ArrayLike | _DLPack | os.PathLike[str] | _Sliced | Rows
 
 
 @dataclass(frozen=True)
@@ -34,8 +55,8 @@ class Vectors:
     ----------
     name : str
         The argument it came in as.
-    array : ndarray, shape (n, d)
-        The numbers as they came.
+    source : Source
+        Where the numbers are read.
     exponents : ndarray of int32, shape (n,)
         Power of two in [2^e, 2^(e+1)) of which a row's largest entry lies.
     squares : ndarray of float64, shape (n,)
@@ -43,9 +64,22 @@ class Vectors:
     """
 
     name: str
-    array: Any
+    source: Source
     exponents: Any
     squares: Any
+
+    def __len__(self) -> int:
+        return self.source.shape[0]
+
+    @property
+    def depth(self) -> int:
+        """Entries in a vector."""
+        return self.source.shape[1]
+
+    @property
+    def dtype(self) -> Any:
+        """Type of the numbers as they came."""
+        return self.source.dtype
 
     @property
     def kept(self) -> int:
@@ -54,13 +88,15 @@ class Vectors:
 
     @property
     def is_native(self) -> bool:
-        """Whether the matrix is what kernels read: float32 or float64, row after row."""
-        flags = self.array.flags
-        return self.array.dtype in (np.float32, np.float64) and flags.c_contiguous and flags.aligned
+        """Whether they lie as kernels read them: float32 or float64, row after row."""
+        if not isinstance(self.source, ArrayRows):
+            return False
+        flags = self.source.array.flags
+        return self.dtype in (np.float32, np.float64) and flags.c_contiguous and flags.aligned
 
     def read(self, start: int, stop: int) -> Any:
         """Return rows as C-contiguous float32 or float64: a view where they are that already."""
-        return _native(self.array[start:stop])
+        return _native(self.source.rows(start, stop))
 
     def side(self, start: int, stop: int) -> Side:
         """Return rows as `read` does, with their exponents and squares."""
@@ -72,9 +108,10 @@ class Vectors:
         The whole matrix where it can be read as it lies, else a copy of those rows.
         """
         if self.is_native:
-            return (self.array, self.exponents, self.squares), rows
+            return (self.source.rows(0, len(self)), self.exponents, self.squares), rows
         some, places = np.unique(rows, return_inverse=True)
-        return (_native(self.array[some]), self.exponents[some], self.squares[some]), places
+        block = _native(self.source.take(some))
+        return (block, self.exponents[some], self.squares[some]), places
 
 
 def working_type(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
@@ -96,8 +133,8 @@ def _native(block: Any) -> Any:
     return rows
 
 
-def as_matrix(data: Any, name: str) -> Any:
-    """Return `data` as a two-dimensional NumPy array of real numbers, without a copy if it can be.
+def as_source(data: Any, name: str, tensor: str | None = None) -> Source:
+    """Return where to read `data`, two-dimensional and of real numbers; without a copy if it can.
 
     Raises
     ------
@@ -105,20 +142,92 @@ def as_matrix(data: Any, name: str) -> Any:
         If it holds what is refused: complex numbers, objects, long doubles, masked entries, or
         lies on a device.
     ValueError
-        If it is not two-dimensional or its vectors have no entries.
+        If it is not two-dimensional or its vectors have no entries; or it is a file that cannot be
+        opened as a matrix.
     """
+    if isinstance(data, Vectors):
+        return data.source
+    if isinstance(data, ArrayRows | BlockRows):
+        return data
+    if isinstance(data, Mapped):
+        data = data.array()
+    if isinstance(data, Rows):
+        return _generated(data, name)
+    if isinstance(data, str | os.PathLike):
+        data = _opened(data, name, tensor)
+    if _is_sliced(data):
+        _check_matrix(data.shape, np.dtype(data.dtype), name, type(data).__name__)
+        return _sliced(data, name)
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
         count = int(np.ma.getmaskarray(data).sum())
         raise TypeError(f"{name}: must have no masked entries, got {count} masked")
     array = _as_array(data, name)
-    _refuse_type(array.dtype, name, type(data).__name__)
-    if array.ndim != 2:
-        raise ValueError(
-            f"{name}: must be two-dimensional, one vector a row, got shape {array.shape}"
-        )
-    if array.shape[1] == 0:
-        raise ValueError(f"{name}: must have at least one column, got shape {array.shape}")
-    return array
+    _check_matrix(array.shape, array.dtype, name, type(data).__name__)
+    return ArrayRows(array)
+
+
+def _check_matrix(shape: tuple[int, ...], dtype: Any, name: str, kind: str) -> None:
+    _refuse_type(dtype, name, kind)
+    if len(shape) != 2:
+        raise ValueError(f"{name}: must be two-dimensional, one vector a row, got shape {shape}")
+    if shape[1] == 0:
+        raise ValueError(f"{name}: must have at least one column, got shape {shape}")
+
+
+def _opened(path: str | os.PathLike[str], name: str, tensor: str | None) -> Any:
+    """Open a file; complaints about the path name the argument that it came as."""
+    try:
+        return open_table(path, tensor)
+    except (ValueError, OSError) as error:
+        argument, colon, rest = str(error).partition("path: ")
+        raise type(error)(f"{name}: {rest}" if colon and not argument else str(error)) from None
+
+
+def _generated(rows: Rows, name: str) -> BlockRows:
+    first = rows.read(0, min(rows.block, len(rows)))
+    _check_matrix(first.shape, first.dtype, name, "rows")
+
+    def read(start: int, stop: int) -> Any:
+        found = rows.read(start, stop)
+        if found.dtype != first.dtype:
+            raise ValueError(
+                f"generate: must always return {first.dtype}, "
+                f"got {found.dtype} for rows {start} to {stop}"
+            )
+        return found
+
+    return BlockRows(
+        read, rows.shape, first.dtype, rows.block, parallel=True, origin=rows, key=rows.key
+    )
+
+
+def _is_sliced(data: Any) -> bool:
+    """Return whether it is no array, nor exported as one, but gives arrays when it is sliced."""
+    exported = ("__array_interface__", "__array_struct__", "__dlpack__", "detach")
+    if isinstance(data, np.ndarray) or any(hasattr(data, way) for way in exported):
+        return False
+    return all(hasattr(data, part) for part in ("shape", "dtype", "__getitem__"))
+
+
+def _sliced(data: Any, name: str) -> BlockRows:
+    if any(isnan(length) for length in data.shape):
+        raise ValueError(f"{name}: must be of known shape, got shape {data.shape}")
+    count, depth = map(int, data.shape)
+    chunk = (getattr(data, "chunks", None) or (1,))[0]
+    chunk = max(1, max(chunk) if isinstance(chunk, tuple) else int(chunk))
+    together = _BLOCK_BYTES // (chunk * depth * np.dtype(data.dtype).itemsize)
+
+    def read(start: int, stop: int) -> Any:
+        found = np.asarray(data[start:stop])
+        if found.shape != (stop - start, depth) or found.dtype != data.dtype:
+            raise TypeError(
+                f"{name}: must give arrays of {data.dtype} when it is sliced, got "
+                f"{type(data).__name__} that gives {found.dtype} of shape {found.shape}"
+            )
+        return found
+
+    block = max(1, together) * chunk
+    return BlockRows(read, (count, depth), data.dtype, block, parallel=False, origin=data)
 
 
 def _as_array(data: Any, name: str) -> Any:
@@ -186,15 +295,15 @@ def check_zero(zero: str) -> None:
     check_choice(zero, "zero", "raise", "skip")
 
 
-def check_pair(left: Any, right: Any | None, names: tuple[str, str]) -> None:
+def check_pair(left: Source, right: Source | None, names: tuple[str, str]) -> None:
     """Check that the shapes of two matrices, or of one, make at least one pair."""
     if right is None:
-        if len(left) < 2:
+        if left.shape[0] < 2:
             raise ValueError(f"{names[0]}: must have at least two rows, got shape {left.shape}")
         return
-    for array, name in zip((left, right), names, strict=True):
-        if not len(array):
-            raise ValueError(f"{name}: must have at least one row, got shape {array.shape}")
+    for source, name in zip((left, right), names, strict=True):
+        if not source.shape[0]:
+            raise ValueError(f"{name}: must have at least one row, got shape {source.shape}")
     if left.shape[1] != right.shape[1]:
         raise ValueError(
             f"{names[1]}: must have {left.shape[1]} columns like {names[0]}, "
@@ -203,35 +312,37 @@ def check_pair(left: Any, right: Any | None, names: tuple[str, str]) -> None:
 
 
 def survey(
-    array: Any,
+    source: Source,
     name: str,
     zero: str,
     least: int,
     block_rows: int,
     kernels: Kernels,
-    each: Callable[[Callable[[int], None], Iterable[int]], None],
+    each: Each,
 ) -> Vectors:
     """Look at every row once, in blocks that `each` deals to threads, and refuse bad ones.
 
     `least` is the number of non-zero rows that the question needs.
     """
-    count = len(array)
-    vectors = Vectors(name, array, np.zeros(count, np.int32), np.zeros(count, np.float64))
+    count = source.shape[0]
+    vectors = Vectors(name, source, np.zeros(count, np.int32), np.zeros(count, np.float64))
     bad: list[int] = []
 
     def look(start: int) -> None:
         stop = min(start + block_rows, count)
-        _check_integers(array[start:stop], name, start)
-        exponents, squares, first_bad = kernels.survey(vectors.read(start, stop))
+        block = source.rows(start, stop)
+        _check_integers(block, name, start)
+        exponents, squares, first_bad = kernels.survey(_native(block))
         vectors.exponents[start:stop] = exponents
         vectors.squares[start:stop] = squares
         if first_bad >= 0:
             bad.append(start + first_bad)
 
+    source.expect((), [range(count)])
     each(look, range(0, count, block_rows))
     if bad:
         row = min(bad)
-        entries = array[row].astype(np.float64)
+        (entries,) = source.rows(row, row + 1).astype(np.float64)
         value = entries[~np.isfinite(entries)][0]
         raise ValueError(f"{name}: entries must be finite, got {value} in row {row}")
     if vectors.kept < count and zero == "raise":
@@ -242,6 +353,40 @@ def survey(
     if vectors.kept < least:
         raise ValueError(f"{name}: must have at least {least} non-zero rows, got {vectors.kept}")
     return vectors
+
+
+def kept_pairs(rows: Vectors, columns: Vectors, triangle: bool, tile: Tile) -> int:
+    """Return how many pairs of a tile have no row that is left out."""
+    across = np.count_nonzero(columns.squares[tile.column : tile.column_end])
+    if not triangle or tile.column >= tile.row_end:
+        return int(np.count_nonzero(rows.squares[tile.row : tile.row_end]) * across)
+    before = np.cumsum(columns.squares[tile.row : tile.column_end] != 0.0)
+    here = np.flatnonzero(rows.squares[tile.row : tile.row_end])
+    first = np.maximum(here[here < len(before)], tile.column - tile.row - 1)
+    return int((before[-1] - before[first]).sum())
+
+
+def content(vectors: Vectors, step: int, each: Each) -> str:
+    """Return what tells these numbers from others: their checksum, or their generator's key.
+
+    However they lie, and whatever is read at a time: rows are hashed a fixed number at a time.
+    """
+    source = vectors.source
+    if isinstance(source, BlockRows) and source.key is not None:
+        return f"key {source.key}"
+    digests: dict[int, bytes] = {}
+
+    def look(start: int) -> None:
+        digest = hashlib.sha256()
+        end = min(start + _HASHED_ROWS, len(vectors))
+        for low in range(start, end, step):
+            digest.update(vectors.read(low, min(low + step, end)).reshape(-1).view(np.uint8).data)
+        digests[start] = digest.digest()
+
+    source.expect((), [range(len(vectors))])
+    each(look, range(0, len(vectors), _HASHED_ROWS))
+    whole = b"".join(digests[start] for start in sorted(digests))
+    return f"sha256 {hashlib.sha256(whole).hexdigest()}"
 
 
 def _check_integers(block: Any, name: str, start: int) -> None:

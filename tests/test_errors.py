@@ -158,7 +158,6 @@ def test_too_few_rows_are_left():
         ([["1", "2"], ["3", "4"]], "<U"),
         ([[None, 1.0], [2.0, 3.0]], "object"),
         (None, ""),
-        ("vectors", ""),
         ({"a": 1}, ""),
         (object(), ""),
     ],

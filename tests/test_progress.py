@@ -49,5 +49,5 @@ def test_an_exception_of_the_callback_ends_the_run(threads):
 def test_bar(capsys):
     coherence(TABLE, progress=True)
     shown = capsys.readouterr()
-    assert re.search(r"100%.*4\.50M/4\.50M.*pair/s", shown.err)
+    assert re.search(r"100%.*4\.50M/4\.50M.*pair/s, [0-9.]+ GFLOP/s", shown.err)
     assert not shown.out

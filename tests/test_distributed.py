@@ -1,0 +1,169 @@
+"""Many machines: a cluster gives the bits of a local run, whatever happens to its workers."""
+
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+import superpos_fast as sf
+from helpers import gaussian
+
+distributed = pytest.importorskip("distributed")
+# What dask's own threads and sockets say when a cluster goes.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+TABLE = gaussian(6000, 32)
+TABLE[5000] = TABLE[7]
+HOLED = TABLE.copy()
+HOLED[[0, 41, 5999]] = 0
+OTHER = gaussian(1500, 32, seed=1)
+LOCALLY = {"threads": 1, "backend": "cpu"}
+
+QUESTIONS = {
+    "coherence": lambda x, **k: sf.coherence(x, return_pair=True, **k),
+    "nearest": lambda x, **k: sf.nearest(x, k=3, **k),
+    "nearest, two sets": lambda x, **k: sf.nearest(x, OTHER, k=2, return_both=True, **k),
+    "pairs": lambda x, **k: sf.pairs(x, angle=40, **k),
+    "count": lambda x, **k: sf.count(x, angle=[40, 60], **k),
+    "quantile": lambda x, **k: sf.quantile(x, [0.01, 0.5], **k),
+    "mean_cosine": lambda x, **k: sf.mean_cosine(x, **k),
+    "mean_cosine, float64": lambda x, **k: sf.mean_cosine(x[:2000], precision="float64", **k),
+    "describe": lambda x, **k: sf.describe(x, **k),
+    "estimate": lambda x, **k: sf.estimate(x, of="count", angle=60, rows=300, **k),
+    "interference": lambda x, **k: sf.interference(x[1:40], **k),
+}
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        distributed.LocalCluster(
+            n_workers=3, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def same(one, two):
+    return np.array_equal(one, two) if isinstance(one, np.ndarray) else one == two
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_the_answers_are_those_of_one_machine(name, client):
+    for table in (TABLE, HOLED):
+        expected = QUESTIONS[name](table, zero="skip", **LOCALLY)
+        assert same(QUESTIONS[name](table, zero="skip", backend=client), expected)
+
+
+@pytest.mark.parametrize("kind", ["file", "part of a map", "generated", "dask"])
+def test_workers_read_what_they_need(kind, client, tmp_path):
+    np.save(tmp_path / "table.npy", TABLE)
+    mapped = np.load(tmp_path / "table.npy", mmap_mode="r")
+    table = TABLE[10:] if kind == "part of a map" else TABLE
+    source = {
+        "file": tmp_path / "table.npy",
+        "part of a map": mapped[10:],
+        "generated": sf.rows(6000, 32, lambda start, stop: np.array(mapped[start:stop])),
+        "dask": pytest.importorskip("dask.array").from_array(TABLE, chunks=(1000, 32)),
+    }[kind]
+    assert sf.nearest(source, k=2, backend=client) == sf.nearest(table, k=2)
+
+
+def test_in_the_with_of_a_client(client):
+    calls = []
+    with client.as_current():
+        found = sf.coherence(TABLE, return_pair=True, progress=lambda *call: calls.append(call))
+        locally = sf.coherence(TABLE, return_pair=True, backend="cpu")
+    assert found == locally
+    assert len(calls) >= 10
+    assert calls[-1] == (6000 * 5999 // 2,) * 2
+    assert [done for done, _ in calls] == sorted(done for done, _ in calls)
+    assert found.run.pairs == locally.run.pairs
+    assert found.run.survivors > 0
+    assert found.run.bytes_read > locally.run.bytes_read
+
+
+def test_a_worker_is_killed(client):
+    """Its stretches are done again: by its successor or by the others."""
+    before, killed = client.run(os.getpid), []
+
+    def kill(done, total):
+        if done > total // 4 and not killed:
+            killed.append(next(iter(before.values())))
+            os.kill(killed[0], signal.SIGKILL)
+
+    found = sf.nearest(TABLE, k=3, backend=client, progress=kill, screen="off")
+    assert killed
+    assert found == sf.nearest(TABLE, k=3)
+    client.wait_for_workers(3, timeout=60)
+    assert killed[0] not in client.run(os.getpid).values()
+
+
+def stop_after(calls):
+    def progress(done, total):
+        nonlocal calls
+        calls -= 1
+        return calls > 0
+
+    return progress
+
+
+def test_stopped_and_resumed_on_the_cluster_and_off_it(client, tmp_path):
+    checkpoint = sf.Checkpoint(tmp_path / "run.ckpt", 0.0)
+    options = {"threads": 1, "memory": "8MiB", "checkpoint": checkpoint}
+    with pytest.raises(sf.Interrupted) as stopped:
+        sf.nearest(TABLE, k=2, backend=client, progress=stop_after(4), **options)
+    part = stopped.value.part
+    assert 0 < part.pairs < part.total
+    assert sf.nearest(TABLE, k=2, **options) == sf.nearest(TABLE, k=2)
+    assert sf.nearest(TABLE, k=2, backend=client, **options) == sf.nearest(TABLE, k=2)
+
+
+def test_shards_on_the_cluster(client):
+    parts = [sf.count(TABLE, angle=60, backend=client, shard=(k, 3)) for k in range(3)]
+    assert sf.merge(parts) == sf.count(TABLE, angle=60)
+
+
+def test_what_a_worker_raises_is_raised(client):
+    here = os.getpid()
+
+    def generate(start, stop):
+        if os.getpid() != here and start >= 4096:
+            raise OSError("the disk is gone")
+        return np.ones((stop - start, 8)) + np.arange(start, stop)[:, None]
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        sf.coherence(sf.rows(9000, 8, generate), backend=client)
+    assert sf.coherence(TABLE, backend=client) == sf.coherence(TABLE)
+
+
+def test_workers_use_their_threads():
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        before = threading.active_count()
+        run = sf.coherence(TABLE, return_pair=True, backend=client).run
+        assert run.threads == 2
+        one = sf.coherence(TABLE, return_pair=True, backend=client, threads=1)
+        assert one.run.threads == 1
+        assert sf.mean_cosine(TABLE, backend=client) == sf.mean_cosine(TABLE, threads=2)
+        assert threading.active_count() <= before + 2
+
+
+def test_no_workers():
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+        pytest.raises(ValueError, match="backend: must be a client with workers, got one without"),
+    ):
+        sf.coherence(TABLE, backend=client)
