@@ -247,6 +247,8 @@ class _Sample:
 
     def candidates(self, coding: Coding) -> Iterator[Coding]:
         """Yield codings worth a thought: of all entries, and along fewer and fewer directions."""
+        if not self._pairs.any():  # a row and itself tell nothing
+            return
         yield coding
         mean_square = float(np.square(self._cosines[self._pairs]).mean())
         if mean_square * self._depth < _CONCENTRATED or self._work < _PROJECTED_WORK:

@@ -114,6 +114,16 @@ def test_what_bounds_are_made_of_is_not_below_and_not_subnormal():
 
 
 @needs_codes
+def test_a_sample_may_hold_no_pair():
+    """Of two rows that are not left out, a row and a column drawn may be the same one."""
+    vectors = np.zeros((3000, 600), np.float32)
+    vectors[[5, 17]] = np.random.default_rng(0).standard_normal((2, 600))
+    expected = sf.coherence(vectors, return_pair=True, zero="skip", screen="off")
+    for seed in range(4):
+        assert sf.coherence(vectors, return_pair=True, zero="skip", screen_seed=seed) == expected
+
+
+@needs_codes
 def test_codes_settle_most_pairs_of_random_rows():
     vectors = np.random.default_rng(0).standard_normal((4096, 512), dtype=np.float32)
     found = sf.coherence(vectors, return_pair=True)
