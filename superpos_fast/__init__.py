@@ -4,7 +4,7 @@ __version__ = "0.1.0"
 
 from . import data
 from .alignment import BasisAlignment, Neurons, basis_alignment, neurons
-from .bounds import welch_bound
+from .capacity.floors import welch_bound
 from .closest import babel, coherence, mmcs, mutual_nearest, nearest
 from .distribution import histogram, mean_cosine, quantile
 from .division import merge

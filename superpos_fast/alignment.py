@@ -9,12 +9,11 @@ from typing import Any, Literal, SupportsIndex, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from . import null
-from .bounds import check_whole
+from .capacity.tails import mean_largest_entry
 from .execution import Execution
 from .problem import Problem, posed
 from .results import Run
-from .vectors import Matrix
+from .vectors import Matrix, check_count
 
 # Sums over rows are formed a group at a time, and those of a slab of groups before they are added
 # up: an order that is the same whatever is read at a time and by whom.
@@ -55,9 +54,9 @@ class BasisAlignment:
         """The mean of |cos| with the nearest axis over uniformly random directions, exact.
 
         E max_k |g_k| / E |g| of a standard normal vector g, evaluated by quadrature to 1e-12; see
-        `superpos_fast.null.mean_largest_entry`.
+        `superpos_fast.capacity.tails.mean_largest_entry`.
         """
-        return null.mean_largest_entry(self.dimensions)
+        return mean_largest_entry(self.dimensions)
 
     @property
     def expected_participation(self) -> float:
@@ -250,7 +249,7 @@ def neurons(
     >>> found.weights[1]
     array([0.8, 0. ])
     """
-    most = check_whole(top, "top", 1)
+    most = check_count(top, "top", 1)
     with posed(vectors, None, zero, execution) as problem:
         problem.book.unused()
         count = problem.plan.rows

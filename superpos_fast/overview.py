@@ -10,9 +10,9 @@ from typing import Any, Literal, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from . import null
 from .bins import bin_counts, bin_thresholds
-from .bounds import welch_bound
+from .capacity.floors import welch_bound
+from .capacity.null import null
 from .execution import Execution
 from .moments import mean_square_cosine
 from .plan import Demand
@@ -61,7 +61,11 @@ class AngleStatistics(ArrayRecord):
         No so many vectors in so many dimensions have a smaller coherence; None with `other`.
     random : dict of float
         Of independent uniform directions: ``coherence`` and ``nearest`` (medians of the largest
-        |cos| of all and of a row), ``mean_abs_cosine`` and ``rms_cosine``.
+        |cos| of all and of a row), ``mean_abs_cosine`` and ``rms_cosine``; ``expected_coherence``
+        and ``coherence_std``, mean and standard deviation of the largest.
+    zscores : dict of float
+        How many standard deviations of random directions above their mean these lie:
+        ``coherence``, ``mean_abs_cosine``, ``mean_square_cosine``.
     run : Run
         Facts about the run, left out of comparisons.
     """
@@ -83,6 +87,7 @@ class AngleStatistics(ArrayRecord):
     frame_potential: float | None
     welch_bound: float | None
     random: dict[str, float]
+    zscores: dict[str, float]
     run: Run = field(default=Run(), compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -125,10 +130,19 @@ class AngleStatistics(ArrayRecord):
                 f"{self.vectors:,}{whose} vectors in {self.dimension:,} dimensions, "
                 f"{self.pairs:,} pairs",
                 *(f"{name:36}{_figure(one):>12}{_figure(two):>12}" for name, one, two in rows),
+                self._against_chance(),
                 f"closest: {self.pair[0]} and {self.pair[1]}, {angle:.4f} degrees apart (as lines)",
                 f"angles in degrees  {quantiles}",
                 *_sketch(self.histogram),
             ]
+        )
+
+    def _against_chance(self) -> str:
+        mean, std = self.random["expected_coherence"], self.random["coherence_std"]
+        z = self.zscores
+        return (
+            f"random coherence {mean:.4f} +- {std:.4f}, z {z['coherence']:.3g}; z of mean |cos| "
+            f"{z['mean_abs_cosine']:.3g}, of mean cos^2 {z['mean_square_cosine']:.3g}"
         )
 
 
@@ -177,7 +191,7 @@ def describe(
     Notes
     -----
     n (n - 1) d operations (with `other` 2 n m d) for the pairs and n d^2 for the squares.  Random
-    directions: see `superpos_fast.null`; Welch, IEEE Trans. Inf. Theory 20 (1974).
+    directions: see `superpos_fast.capacity.null`; Welch, IEEE Trans. Inf. Theory 20 (1974).
 
     Examples
     --------
@@ -208,17 +222,19 @@ def describe(
         cosines, indices = (part[:, 0] for part in ranking.ranked())
         closest = int(np.nanargmax(np.abs(cosines)))
         counts = bin_counts(reached, True)
+        coherence = float(abs(cosines[closest]))
+        mean = total.value / problem.pairs
         return AngleStatistics(
             pair=(closest, int(indices[closest])),
-            coherence=float(abs(cosines[closest])),
+            coherence=coherence,
             nearest_cosines=cosines,
             nearest_indices=indices,
             histogram=counts,
             edges=_EDGES.copy(),
             angle_quantiles={share: _within(counts, share) for share in _SHARES},
-            mean_abs_cosine=total.value / problem.pairs,
+            mean_abs_cosine=mean,
             rms_cosine=math.sqrt(square),
-            **_of_sizes(problem, square),
+            **_of_sizes(problem, coherence, mean, square),
             run=problem.facts(),
         )
 
@@ -227,22 +243,13 @@ def _demand(rows: int, columns: int) -> Demand:
     return Ranking.demand(1) + Counts.demand(len(_EDGES)) + Total.demand()
 
 
-def _of_sizes(problem: Problem, square: float) -> dict[str, Any]:
-    """Return what follows from the sizes, and from the mean square."""
+def _of_sizes(problem: Problem, coherence: float, mean: float, square: float) -> dict[str, Any]:
+    """Return what follows from the sizes, and what the sizes make of what was measured."""
     alone, n, m, d = (
         problem.plan.triangle, problem.rows.kept, problem.columns.kept, problem.depth,
     )  # fmt: skip
     partners = n - 1 if alone else m
-    # As many pairs and partners of random directions as there are.
-    many = n if alone else max(2, round((1.0 + math.sqrt(1.0 + 8.0 * n * m)) / 2.0))
-    random = {"coherence": 1.0, "nearest": 1.0, "mean_abs_cosine": 1.0, "rms_cosine": 1.0}
-    if d > 1:
-        random = {
-            "coherence": null.coherence_quantile(many, d, 0.5),
-            "nearest": null.row_maximum_quantile(partners + 1, d, 0.5),
-            "mean_abs_cosine": null.mean_abs_cosine(d),
-            "rms_cosine": null.rms_cosine(d),
-        }
+    chance = null(n, d) if alone else null(n, d, m)
     return {
         "vectors": n,
         "others": m,
@@ -251,7 +258,19 @@ def _of_sizes(problem: Problem, square: float) -> dict[str, Any]:
         "mean_interference": square * partners,
         "frame_potential": n + square * n * partners if alone else None,
         "welch_bound": welch_bound(n, d) if alone else None,
-        "random": random,
+        "random": {
+            "coherence": chance.coherence.quantile(0.5),
+            "nearest": chance.row_maximum.quantile(0.5),
+            "mean_abs_cosine": chance.mean_abs_cosine.mean,
+            "rms_cosine": chance.rms_cosine,
+            "expected_coherence": chance.coherence.mean,
+            "coherence_std": chance.coherence.std,
+        },
+        "zscores": {
+            "coherence": chance.coherence.zscore(coherence),
+            "mean_abs_cosine": chance.mean_abs_cosine.zscore(mean),
+            "mean_square_cosine": chance.mean_square_cosine.zscore(square),
+        },
     }
 
 

@@ -282,11 +282,12 @@ def check_flag(value: object, name: str) -> bool:
     return bool(value)
 
 
-def check_count(value: object, name: str, least: int, most: int) -> int:
+def check_count(value: object, name: str, least: int, most: int | None = None) -> int:
     """Return a whole number that came as one, within limits."""
     number = check_integer(value, name)
-    if not least <= number <= most:
-        raise ValueError(f"{name}: must be between {least} and {most}, got {number}")
+    if number < least or (most is not None and number > most):
+        limits = f"at least {least}" if most is None else f"between {least} and {most}"
+        raise ValueError(f"{name}: must be {limits}, got {number}")
     return number
 
 

@@ -1,9 +1,9 @@
-"""The null model: what chance alone would give, for n independent uniform directions in R^d.
+"""One pair of random directions in R^d: the law of the cosine t between them.
 
-Any two distinct pairs of directions are independent, even if they share one, and the cosine t of a
-pair has t^2 ~ Beta(1/2, (d - 1)/2).  All functions take whole numbers `n` >= 2 and `d` >= 1, return
-floats, and refuse other arguments with a TypeError or ValueError.  They are accurate for every d:
-`tail` to 1e-12 of its logarithm, or of itself if that is larger; the means to 1e-12.
+Uniform and independent directions have t^2 ~ Beta(1/2, (d - 1)/2).  All functions take a whole
+number `d` >= 1, return floats, and refuse other arguments with a TypeError or ValueError.  They are
+accurate for every d: `tail` to 1e-12 of its logarithm, or of itself if that is larger; the means to
+1e-12.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from typing import SupportsIndex
 
-from .bounds import check_whole
+from ..vectors import check_count
 
 _SERIES_FROM = 20.0
 _TERMS = 10_000  # some 10 sqrt(d) are needed
@@ -28,7 +28,8 @@ def mean_abs_cosine(d: SupportsIndex) -> float:
     >>> round(mean_abs_cosine(768), 6)
     0.028801
     """
-    return math.exp(-_log_gamma_step(check_whole(d, "d", 1) / 2)) / math.sqrt(math.pi)
+    step = _log_gamma_step(check_count(d, "d", 1) / 2)
+    return min(1.0, math.exp(-step) / math.sqrt(math.pi))
 
 
 def rms_cosine(d: SupportsIndex) -> float:
@@ -39,7 +40,7 @@ def rms_cosine(d: SupportsIndex) -> float:
     >>> rms_cosine(4)
     0.5
     """
-    return 1.0 / math.sqrt(check_whole(d, "d", 1))
+    return 1.0 / math.sqrt(check_count(d, "d", 1))
 
 
 def mean_largest_entry(d: SupportsIndex) -> float:
@@ -56,7 +57,7 @@ def mean_largest_entry(d: SupportsIndex) -> float:
     """
     from scipy.integrate import quad
 
-    depth = check_whole(d, "d", 1)
+    depth = check_count(d, "d", 1)
 
     def exceeded(t: float) -> float:
         beyond = math.erfc(t / math.sqrt(2))
@@ -92,7 +93,7 @@ def log_tail(d: SupportsIndex, mu: float) -> float:
     >>> round(log_tail(100_000, 0.17364817766693033), 4)
     -1535.0997
     """
-    depth = check_whole(d, "d", 1)
+    depth = check_count(d, "d", 1)
     if not 0.0 <= mu <= 1.0:
         raise ValueError(f"mu: must be between 0 and 1, got {mu!r}")
     if mu == 0.0 or depth == 1:
@@ -108,55 +109,30 @@ def log_tail(d: SupportsIndex, mu: float) -> float:
     return math.log1p(-math.exp(log_front) / b * _beta_fraction(b, a, mu * mu))
 
 
-def coherence_quantile(n: SupportsIndex, d: SupportsIndex, q: float) -> float:
-    """Return the value that the largest of all pairs' |cos| is below with probability `q`.
-
-    P(max <= mu) = exp(-lambda) with lambda = M tail(mu) and M = n (n - 1) / 2, up to an error of at
-    most (1 - exp(-lambda)) (4 n - 7) tail(mu) (Arratia, Goldstein & Gordon 1989); solved for mu.
+def log_tail_complex(d: SupportsIndex, mu: float) -> float:
+    """Return ln P(|<x, y>| >= mu) of two random lines of C^d, (d - 1) ln(1 - mu^2).
 
     Examples
     --------
-    >>> round(coherence_quantile(50_000, 768, 0.5), 5)
-    0.22126
+    >>> log_tail_complex(3, 0.6) == 2 * math.log(0.64)
+    True
     """
-    count = check_whole(n, "n", 2)
-    pairs = count * (count - 1) // 2
-    return _exceeded_with(d, math.log(-math.log(_probability(q))) - math.log(pairs))
+    depth = check_count(d, "d", 1)
+    if not 0.0 <= mu <= 1.0:
+        raise ValueError(f"mu: must be between 0 and 1, got {mu!r}")
+    if depth == 1:
+        return 0.0
+    return (depth - 1) * math.log1p(-mu * mu) if mu < 1.0 else -math.inf
 
 
-def row_maximum_quantile(n: SupportsIndex, d: SupportsIndex, q: float) -> float:
-    """Return the value that a row's largest |cos| with the others is below with probability `q`.
-
-    Exact: P(max <= mu) = (1 - tail(mu))^(n - 1), solved for mu.
+def reached_with(d: SupportsIndex, log_probability: float) -> float:
+    """Return the largest mu with log_tail(d, mu) >= `log_probability`, by bisection; 0 if none has.
 
     Examples
     --------
-    >>> round(row_maximum_quantile(50_000, 768, 0.5), 4)
-    0.156
+    >>> round(reached_with(3, math.log(0.75)), 12)
+    0.25
     """
-    others = check_whole(n, "n", 2) - 1
-    return _exceeded_with(d, math.log(-math.expm1(math.log(_probability(q)) / others)))
-
-
-def interference_mean(n: SupportsIndex, d: SupportsIndex) -> float:
-    """Return E sum_j cos^2(i, j) over the n - 1 others of a row, (n - 1) / d.
-
-    Examples
-    --------
-    >>> interference_mean(9, 4)
-    2.0
-    """
-    return (check_whole(n, "n", 2) - 1) / check_whole(d, "d", 1)
-
-
-def _probability(q: float) -> float:
-    if not 0.0 < q < 1.0:
-        raise ValueError(f"q: must be between 0 and 1, both excluded, got {q!r}")
-    return float(q)
-
-
-def _exceeded_with(d: SupportsIndex, log_probability: float) -> float:
-    """Return the largest mu of which log_tail is at least that; 0 where none is, by bisection."""
     below, above = 0.0, 1.0
     while below < (middle := (below + above) / 2) < above:
         if log_tail(d, middle) >= log_probability:

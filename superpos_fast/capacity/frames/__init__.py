@@ -1,0 +1,1 @@
+"""Frames whose cosines are known exactly."""
