@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 import family_oracles as naive
-import frames
 from helpers import gaussian
 from superpos_fast import AngleStatistics, describe, histogram, mean_cosine, quantile
+from superpos_fast.capacity import frames
 
 OF = list(naive.FULL_RANGE)
 kinds = st.sampled_from(OF)
@@ -100,5 +100,5 @@ def large_table():
     """Too many rows for one tile, a good part of them duplicates, opposites or axes."""
     table = gaussian(1200, 40)
     table[1100:1150] = table[100:150] * -2
-    table[:64, :] = frames.basis(40).repeat(2, axis=0)[:64]
+    table[:64, :] = frames.basis(40).array().repeat(2, axis=0)[:64]
     return table

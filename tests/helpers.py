@@ -14,6 +14,7 @@ import pytest
 
 import oracles
 from superpos_fast import Coherence, coherence
+from superpos_fast.capacity import frames
 
 LARGEST_CAP = 1 << 30
 needs_compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="about compiled kernels")
@@ -38,6 +39,18 @@ class Exporter:
 
 def gaussian(rows, depth, seed=0):
     return np.random.default_rng(seed).standard_normal((rows, depth), dtype=np.float32)
+
+
+def whole_e6():
+    """The roots of E6 in eight whole numbers, with cosines that are exact: `frames` has six."""
+    rows = frames.e8().array()
+    hexagon = np.array([[1] * 8, [2, 2, 0, 0, 0, 0, 0, 0]])
+    return rows[(rows.astype(int) @ hexagon.T == 0).all(axis=1)]
+
+
+def whole_simplex(n):
+    """n vectors in n whole numbers of rank n - 1, every cosine exactly -1 / (n - 1)."""
+    return n * np.eye(n, dtype=np.int64) - 1
 
 
 def few(two):

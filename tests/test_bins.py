@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import family_oracles as naive
-import frames
 from distribution_checks import OF, agree, check_histogram, edges_in_data, kinds
-from helpers import few, gaussian
+from helpers import few, gaussian, whole_simplex
 from strategies import FEW, TABLE, TIES, executions, seeds, tables, two_tables
 from superpos_fast import estimate, histogram
+from superpos_fast.capacity import frames
 
 each_of = pytest.mark.parametrize("of", OF)
 
@@ -107,7 +107,7 @@ def test_histograms_of_cosines_are_numpys(of):
 
 def test_edges_at_round_angles():
     """A pair at exactly 60, 90 or 120 degrees lies in the bin that starts there."""
-    hexagon = frames.simplex(3).tolist()
+    hexagon = whole_simplex(3).tolist()
     table = np.array([*hexagon, *(-np.array(hexagon)).tolist()])
     counts, edges = histogram(table)
     assert edges.tolist() == list(range(181))
@@ -118,10 +118,10 @@ def test_edges_at_round_angles():
     assert histogram(table, bins=[60, 120, 121])[0].tolist() == [6, 6]
     assert histogram(table, bins=[0, 60])[0].tolist() == [6]
     assert histogram(table, bins=[0, 59.999])[0].tolist() == [0]
-    counts, _ = histogram(frames.basis(30))
+    counts, _ = histogram(frames.basis(30).array())
     assert np.flatnonzero(counts).tolist() == [90]
     assert counts[90] == 435
-    counts, _ = histogram(frames.basis(30), of="line_angle", bins=90)
+    counts, _ = histogram(frames.basis(30).array(), of="line_angle", bins=90)
     assert np.flatnonzero(counts).tolist() == [89]
     counts, _ = histogram(np.array([[1, 0], [-1, 0]]))
     assert np.flatnonzero(counts).tolist() == [179]

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import frames
 import oracles
-from helpers import needs_compiled, output_of
+from helpers import needs_compiled, output_of, whole_simplex
 from strategies import FAMILIES, INTEGERS, tables, two_tables, without_zero_rows
 from superpos_fast import moments
+from superpos_fast.capacity import frames
 from superpos_fast.moments import (
     dimensionality,
     frame_potential,
@@ -117,15 +117,15 @@ def test_the_error_is_far_below_the_bound():
 @pytest.mark.parametrize(
     ("frame", "rank"),
     [
-        (frames.e8, 8),
-        (frames.lines28, 7),
-        (lambda: frames.basis(9), 9),
-        (lambda: frames.simplex(12), 11),
-        (lambda: frames.kerdock(6), 64),
-        (lambda: frames.gold(5), 32),
-        (lambda: frames.mcfarland(3), 28),
-        (lambda: frames.paley(29), 15),
-        (frames.leech, 24),
+        (lambda: frames.e8().array(), 8),
+        (lambda: frames.lines28().array(), 7),
+        (lambda: frames.basis(9).array(), 9),
+        (lambda: whole_simplex(12), 11),
+        (lambda: frames.kerdock(6).array(), 64),
+        (lambda: frames.gold(5).array(), 32),
+        (lambda: frames.mcfarland(3).array(), 28),
+        (lambda: frames.paley(29).array(), 15),
+        (lambda: frames.leech().array(), 24),
     ],
 )
 def test_tight_frames(frame, rank, precision):

@@ -3,13 +3,13 @@
 import dataclasses
 from functools import partial
 
+import frames
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import family_oracles as naive
-import frames
 from helpers import gaussian
 from strategies import FEW, TABLE, TIES, executions, tables, two_tables
 from superpos_fast import Nearest, coherence, nearest

@@ -4,13 +4,13 @@ import dataclasses
 import math
 from functools import partial
 
+import frames
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import family_oracles as naive
-import frames
 from helpers import gaussian
 from strategies import FEW, TABLE, TIES, executions, seeds, tables, two_tables
 from superpos_fast import babel, coherence, mmcs, mutual_nearest, nearest

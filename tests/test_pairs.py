@@ -3,13 +3,13 @@
 import dataclasses
 from functools import partial
 
+import frames
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import family_oracles as naive
-import frames
 from helpers import few
 from selection_checks import CHOICES, EVERY, LINE_ANGLES, agree, check_pairs
 from strategies import FEW, TABLE, TIES, executions, seeds, tables, two_tables

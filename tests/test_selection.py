@@ -4,13 +4,13 @@ import dataclasses
 import math
 from functools import partial
 
+import frames
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import family_oracles as naive
-import frames
 from helpers import few, gaussian
 from selection_checks import (
     CHOICES,

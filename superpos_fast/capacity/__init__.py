@@ -1,5 +1,6 @@
 """How many nearly perpendicular directions fit: by theory and by experiment."""
 
+from . import frames
 from .bounds import Bounds, BoundsTable, bounds
 from .floors import CoherenceFloor, coherence_floor
 from .null import Maximum, Moments, Null, null
@@ -13,5 +14,6 @@ __all__ = [
     "Null",
     "bounds",
     "coherence_floor",
+    "frames",
     "null",
 ]
