@@ -1,4 +1,7 @@
-"""The command line: `superpos-fast coherence [FILE]`. Numba is imported when the work starts."""
+"""The command line: `superpos-fast coherence [FILE]` and `superpos-fast capacity`.
+
+Numba is imported when the work starts.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from . import __version__
+from .capacity.command import capacity
 from .data import EXAMPLE_FILE, example
 from .sources import open_table
 
@@ -29,6 +33,9 @@ PROGRAM = "superpos-fast"
 MISTAKE, INTERRUPTED = 2, 130  # exit statuses
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+app.add_typer(capacity, name="capacity")
 
 
 class Zero(StrEnum):

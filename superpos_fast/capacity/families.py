@@ -359,17 +359,17 @@ def _best_two(d: int, sets: Members) -> list[int]:
     The one with more lines first.
     """
     order = np.argsort(sets.dims, kind="stable")
+    order = order[sets.log_counts[order] > np.log(sets.dims[order]) + 1e-12]
+    if not len(order):
+        return []
     dims, logs = sets.dims[order], sets.log_counts[order]
-    top = float(logs.max(initial=0.0))
+    top = float(logs.max())
     # In whole numbers where float64 has them, else as shares of the largest.
     scale = 0.0 if top < _EXACT else top
     counts = np.exp(logs - scale)
     if scale == 0.0:
         counts = np.array([sets.count(int(at)) for at in order], np.float64)
     excess = counts - dims * math.exp(-scale)
-    order, dims, excess = order[excess > 0.0], dims[excess > 0.0], excess[excess > 0.0]
-    if not len(order):
-        return []
     leader = _leaders(excess)
     partner = np.searchsorted(dims, d - dims, "right") - 1
     beside = np.where(partner >= 0, excess[leader[partner]], 0.0)

@@ -123,7 +123,7 @@ def coherence_floor(
     --------
     >>> from superpos_fast.capacity import coherence_floor
     >>> print(coherence_floor(10_000, 100))
-    some |cos| >= 0.140028 (81.95 degrees), levenshtein
+    some |cos| >= 0.140028 (81.95 degrees), levenshtein-2
     """
     field = check_flag(complex, "complex")
     count, depth = check_count(n, "n", 2), check_count(d, "d", 1, MOST_DIMENSIONS)

@@ -1,0 +1,33 @@
+"""Random directions that are drawn where they are needed, any block without those before it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK = 4096
+
+
+def direction_block(d: int, seed: int, block: int) -> NDArray[np.float32]:
+    """Return `BLOCK` independent uniform directions, numbers block * BLOCK and on of a sequence.
+
+    Standard normal entries, so that lengths are random too, by `numpy.random.Philox` with the seed
+    as its key and the block in the high word of its counter: streams do not meet.
+    """
+    stream = np.random.Philox(key=seed, counter=[0, 0, 0, block])
+    return np.random.Generator(stream).standard_normal((BLOCK, d), dtype=np.float32)
+
+
+def directions(d: int, seed: int, start: int, stop: int) -> NDArray[np.float32]:
+    """Return directions start, ..., stop - 1 of the sequence."""
+    rows = np.empty((stop - start, d), np.float32)
+    for block in range(start // BLOCK, -(-stop // BLOCK)):
+        low, high = max(start, block * BLOCK), min(stop, (block + 1) * BLOCK)
+        drawn = direction_block(d, seed, block)
+        rows[low - start : high - start] = drawn[low - block * BLOCK : high - block * BLOCK]
+    return rows
+
+
+def trial_seed(seed: int, trial: int) -> int:
+    """Return the seed of one of many trials."""
+    return int(np.random.SeedSequence([seed, trial]).generate_state(1, np.uint64)[0])

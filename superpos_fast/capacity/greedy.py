@@ -1,0 +1,286 @@
+"""Random sequential adsorption: keep a random direction if it is far enough from all kept ones."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from itertools import pairwise
+from os import PathLike
+from pathlib import Path
+from typing import Any, SupportsFloat, SupportsIndex, Unpack
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..angles import one_threshold
+from ..backends import choose_backend
+from ..crew import Crew
+from ..execution import Execution, resources
+from ..floating import ieee_mode
+from ..progress import reporting
+from ..results import ArrayRecord
+from ..store import read, write
+from ..vectors import check_count
+from .directions import BLOCK, direction_block, directions
+from .tails import log_tail
+from .tolerated import TOGETHER, Kept
+
+_MOST_ATTEMPTS = 2**62
+_MOST_DIMENSIONS = 2**20
+# Survivors of a block that are held against each other at a time: 128^2 / 2 pairs decided in
+# float64, some 0.3 ms.
+_IN_TURN = 128
+_SECONDS_BETWEEN_CHECKPOINTS = 30.0
+
+
+@dataclass(frozen=True, eq=False)
+class Greedy(ArrayRecord):
+    """Directions that were accepted one after the other.
+
+    Attributes
+    ----------
+    d : int
+        Dimensions.
+    cosine : float
+        The tolerance: the largest |cos| that two accepted directions have.
+    attempts : int
+        Random directions that were tried.
+    seed : int
+        Of their sequence.
+    accepted : ndarray of int64, shape (count,)
+        Which of them were accepted, ascending: attempt numbers from 0.
+    vectors : ndarray of float32, shape (count, d)
+        Those, of any length.
+    seconds : float
+        Wall time of this call; no part of the answer.
+    """
+
+    d: int
+    cosine: float
+    attempts: int
+    seed: int
+    accepted: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+    seconds: float = field(default=0.0, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.accepted)
+
+    @property
+    def angle(self) -> float:
+        """The tolerance as an angle, in degrees."""
+        return math.degrees(math.acos(self.cosine))
+
+    @property
+    def before_first_refusal(self) -> int:
+        """How many random directions were within the tolerance before the first was not."""
+        misses = np.flatnonzero(self.accepted != np.arange(len(self.accepted)))
+        return int(misses[0]) if len(misses) else len(self.accepted)
+
+    @property
+    def expected_at_least(self) -> float:
+        """A lower bound of the expected count, (1 - (1 - p)^attempts) / p.
+
+        With n kept a random direction is accepted with a probability of at least 1 - n p, where p
+        is that of two random lines being too close; so E n after T attempts is no less.
+        """
+        log_p = log_tail(self.d, self.cosine)
+        if log_p == 0.0:
+            return 1.0
+        if log_p < math.log(1e-300):
+            return float(self.attempts)
+        p = math.exp(log_p)
+        return -math.expm1(self.attempts * math.log1p(-p)) / p
+
+    def curve(self, attempts: ArrayLike) -> NDArray[np.int64]:
+        """Return how many were accepted of the first so many attempts."""
+        counts: NDArray[np.int64] = np.searchsorted(self.accepted, np.asarray(attempts), "left")
+        return counts
+
+    def __repr__(self) -> str:
+        what = f"d={self.d}, angle={self.angle:.6g}, attempts={self.attempts}"
+        return f"Greedy({what}, accepted={len(self)})"
+
+
+def greedy(
+    d: SupportsIndex,
+    *,
+    angle: SupportsFloat | None = None,
+    cosine: SupportsFloat | None = None,
+    attempts: SupportsIndex = 100_000,
+    seed: SupportsIndex = 0,
+    checkpoint: str | PathLike[str] | None = None,
+    **execution: Unpack[Execution],
+) -> Greedy:
+    """Try random directions, and accept those within a tolerance of all accepted before.
+
+    Parameters
+    ----------
+    d : int
+        Dimensions, 1 to 2^20.
+    angle : float
+        The smallest angle between lines that is tolerated, 0 to 90 degrees.
+    cosine : float
+        Or: the largest |cos|, 0 to 1.
+    attempts : int
+        Random directions to try.
+    seed : int
+        Of the sequence they are taken from, 0 to 2^64 - 1.
+    checkpoint : path, optional
+        A file to keep the state in, every half a minute and at the end, also after Ctrl-C.  Where
+        there is one of the same d, tolerance and seed, it is gone on with; more attempts go on
+        beyond those it has.
+    **execution
+        ``threads``, ``progress`` (of attempts), ``backend``; see `Execution`.
+
+    Returns
+    -------
+    Greedy
+        ``accepted`` attempts and their ``vectors``; ``curve(attempts)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument out of range, or a checkpoint of another run.
+
+    Notes
+    -----
+    Whether two directions are too close is decided as by `within_tolerance`: the answer depends on
+    d, tolerance, attempts and seed (and on the normal numbers of NumPy's version), not on threads,
+    blocks or the backend.  A candidate leaves at the first chunk of kept directions that holds one
+    too close to it, so most cost some 1/p products, p the probability that two random lines are too
+    close.  4 d bytes for each accepted direction, twice.
+
+    Examples
+    --------
+    >>> from superpos_fast.capacity import greedy
+    >>> found = greedy(8, angle=60, attempts=20_000)
+    >>> found
+    Greedy(d=8, angle=60, attempts=20000, accepted=24)
+    >>> found.curve([1, 100, 10_000]).tolist()
+    [1, 15, 24]
+    """
+    begin = time.perf_counter()
+    depth = check_count(d, "d", 1, _MOST_DIMENSIONS)
+    tolerance = one_threshold(cosine, angle, False)
+    wanted = check_count(attempts, "attempts", 1, _MOST_ATTEMPTS)
+    key = check_count(seed, "seed", 0, 2**64 - 1)
+    allowed = resources(execution)
+    state = _State(depth, tolerance, key, checkpoint)
+    kernels = choose_backend(allowed.backend).kernels
+    with ieee_mode(), Crew(allowed.threads) as crew:
+        kernels.prepare(np.float32)
+        kept = Kept(kernels, depth, tolerance)
+        kept.add(state.vectors())
+        walk = _Walk(state, kept, crew)
+        with reporting(allowed.progress, wanted) as advance:
+            advance(min(state.attempts, wanted))
+            try:
+                while state.attempts < wanted:
+                    before = state.attempts
+                    walk.block(wanted)
+                    advance(state.attempts - before)
+                    state.save_at_times()
+            finally:
+                state.save()
+    accepted = state.accepted[: np.searchsorted(state.accepted, wanted)]
+    vectors = walk.rows()[: len(accepted)]
+    return Greedy(depth, tolerance, wanted, key, accepted, vectors, time.perf_counter() - begin)
+
+
+class _State:
+    """What a run amounts to so far: how many attempts, which of them accepted."""
+
+    def __init__(self, d: int, tolerance: float, seed: int, path: Any) -> None:
+        self.d, self.seed = d, seed
+        self._path = None if path is None else Path(path)
+        # NumPy's normal numbers may change with its version.
+        self._run = {"greedy": [d, tolerance, seed], "numpy": np.__version__}
+        self.attempts, self._saved = 0, 0
+        self._parts = [np.empty(0, np.int64)]
+        self._time = time.monotonic()
+        if self._path is not None and self._path.exists():
+            self._load(self._path)
+
+    def _load(self, path: Path) -> None:
+        header, arrays = read(path, "checkpoint")
+        attempts = header.pop("attempts", 0)
+        if header != self._run:
+            raise ValueError(
+                f"checkpoint: must be of the same run, {self._run}, got one of {header}"
+            )
+        self.attempts = self._saved = attempts
+        self._parts = [arrays["accepted"]]
+
+    @property
+    def accepted(self) -> NDArray[np.int64]:
+        """The accepted attempts."""
+        self._parts = [np.concatenate(self._parts)]
+        return self._parts[0]
+
+    def vectors(self) -> NDArray[np.float32]:
+        """Draw the accepted directions anew."""
+        accepted = self.accepted
+        rows = np.empty((len(accepted), self.d), np.float32)
+        blocks, starts = np.unique(accepted // BLOCK, return_index=True)
+        ends = np.append(starts, len(accepted)).tolist()
+        for block, (start, stop) in zip(blocks.tolist(), pairwise(ends), strict=True):
+            drawn = direction_block(self.d, self.seed, block)
+            rows[start:stop] = drawn[accepted[start:stop] % BLOCK]
+        return rows
+
+    def add(self, attempts: NDArray[np.int64]) -> None:
+        """Note accepted attempts."""
+        self._parts.append(attempts)
+
+    def save_at_times(self) -> None:
+        """Write the checkpoint if it is time."""
+        if time.monotonic() - self._time > _SECONDS_BETWEEN_CHECKPOINTS:
+            self.save()
+
+    def save(self) -> None:
+        """Write the checkpoint, if there is one and something new."""
+        self._time = time.monotonic()
+        if self._path is None or self.attempts == self._saved:
+            return
+        write(self._path, {**self._run, "attempts": self.attempts}, {"accepted": self.accepted})
+        self._saved = self.attempts
+
+
+class _Walk:
+    """One attempt after the other, a block at a time."""
+
+    def __init__(self, state: _State, kept: Kept, crew: Crew) -> None:
+        self._state, self._kept, self._crew = state, kept, crew
+        # At the start nearly all of a block may be accepted: blocks grow with what is kept.
+        self._size = 64 if kept.count == 0 else BLOCK
+
+    def rows(self) -> NDArray[np.float32]:
+        """Return all kept rows."""
+        return self._kept.rows()
+
+    def block(self, wanted: int) -> None:
+        """Try the next block of attempts."""
+        first = self._state.attempts
+        end = min(first + self._size, wanted, (first // BLOCK + 1) * BLOCK)
+        self._size = min(2 * self._size, BLOCK)
+        rows = directions(self._state.d, self._state.seed, first, end)
+        since = self._kept.count
+        parts: dict[int, NDArray[np.int64]] = {}
+
+        def hold(start: int) -> None:
+            some = rows[start : start + TOGETHER]
+            parts[start] = start + self._kept.tolerated(some)
+
+        self._crew.each(hold, range(0, len(rows), TOGETHER))
+        left = np.concatenate([parts[start] for start in sorted(parts)])
+        accepted = [np.empty(0, np.int64)]
+        for start in range(0, len(left), _IN_TURN):
+            some = left[start : start + _IN_TURN]
+            some = some[self._kept.tolerated(rows[some], since)]
+            some = some[self._kept.in_turn(rows[some])]
+            self._kept.add(rows[some])
+            accepted.append(some)
+        self._state.add(first + np.concatenate(accepted))
+        self._state.attempts = end

@@ -1,0 +1,206 @@
+"""The coherence of random directions, measured: many tables, each drawn from a seed of its own."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, SupportsIndex, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..closest import coherence
+from ..execution import Execution, resources
+from ..progress import reporting
+from ..results import ArrayRecord
+from ..store import read, write
+from ..vectors import check_count
+from .directions import BLOCK, directions, trial_seed
+from .null import Maximum, Null, null
+
+_MOST_TRIALS = 2**40
+_SECONDS_BETWEEN_CHECKPOINTS = 30.0
+# Of the memory cap, for each of two blocks of rows.
+_SHARE = 4
+
+
+@dataclass(frozen=True, eq=False)
+class CoherenceSample(ArrayRecord):
+    """Coherences of tables of random directions, beside the law that they should have.
+
+    Attributes
+    ----------
+    n, d : int
+        Directions in a table, dimensions.
+    seed : int
+        Of all tables.
+    values : ndarray of float64, shape (trials,)
+        The largest |cos| of each table, exact.
+    row_maxima : ndarray of float64, shape (trials,)
+        The largest |cos| of each table's first direction with the others, exact.
+    seconds : float
+        Wall time of this call; no part of the answer.
+    """
+
+    n: int
+    d: int
+    seed: int
+    values: NDArray[np.float64]
+    row_maxima: NDArray[np.float64]
+    seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def null(self) -> Null:
+        """The null model of a table."""
+        return null(self.n, self.d)
+
+    def ks(self, of: Literal["coherence", "row_maximum"] = "coherence") -> tuple[float, float]:
+        """Return Kolmogorov and Smirnov's distance from the law, and the critical one at 1 %.
+
+        The critical distance is sqrt(ln(2 / 0.01) / (2 trials)) (Dvoretzky, Kiefer & Wolfowitz
+        1956; Massart 1990), valid for any number of trials, and of the coherence the bound on its
+        law's own error on top of it.
+        """
+        if of not in ("coherence", "row_maximum"):
+            raise ValueError(f"of: must be 'coherence' or 'row_maximum', got {of!r}")
+        law: Maximum = getattr(self.null, of)
+        sample = np.sort(self.values if of == "coherence" else self.row_maxima)
+        shares = np.array([law.below(value) for value in sample.tolist()])
+        steps = np.arange(len(sample) + 1) / len(sample)
+        distance = max(float((steps[1:] - shares).max()), float((shares - steps[:-1]).max()))
+        critical = math.sqrt(math.log(2.0 / 0.01) / (2.0 * len(sample)))
+        return distance, critical + law.largest_error
+
+    def __str__(self) -> str:
+        law = self.null.coherence
+        distance, critical = self.ks()
+        return "\n".join(
+            [
+                f"coherence of {self.n:,} random directions in {self.d:,} dimensions, "
+                f"{len(self.values):,} tables",
+                f"{'':10}{'these':>12}{'null':>12}",
+                f"{'mean':10}{self.values.mean():12.6f}{law.mean:12.6f}",
+                f"{'std':10}{self.values.std():12.6f}{law.std:12.6f}",
+                *(
+                    f"{f'{100 * q:g} %':10}{np.quantile(self.values, q):12.6f}"
+                    f"{law.quantile(q):12.6f}"
+                    for q in (0.05, 0.5, 0.95)
+                ),
+                f"KS distance {distance:.4f}, critical at 1 %: {critical:.4f}",
+            ]
+        )
+
+    def __repr__(self) -> str:
+        return f"CoherenceSample(n={self.n}, d={self.d}, trials={len(self.values)})"
+
+
+def sample_coherence(
+    n: SupportsIndex,
+    d: SupportsIndex,
+    trials: SupportsIndex = 100,
+    *,
+    seed: SupportsIndex = 0,
+    checkpoint: str | PathLike[str] | None = None,
+    **execution: Unpack[Execution],
+) -> CoherenceSample:
+    """Measure the coherence of n random directions, again and again.
+
+    Parameters
+    ----------
+    n, d : int
+        Directions, at least 2, and dimensions.
+    trials : int
+        How many independent tables.
+    seed : int
+        0 to 2^64 - 1; the same tables come first for any number of trials.
+    checkpoint : path, optional
+        A file to keep the trials in, every half a minute and at the end, also after Ctrl-C; where
+        there is one of the same n, d and seed, it is gone on with.
+    **execution
+        How to compute (see `Execution`); ``progress`` is of trials, and tables beyond ``memory``
+        are drawn in parts, and drawn anew, instead of stored.
+
+    Returns
+    -------
+    CoherenceSample
+        Prints beside the quantiles of the null model; ``ks()`` for its distance from it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument out of range, or a checkpoint of another run.
+
+    Notes
+    -----
+    Each value is exact, as `superpos_fast.coherence` is.  n (n - 1) d operations a trial.
+
+    Examples
+    --------
+    >>> from superpos_fast.capacity import sample_coherence
+    >>> found = sample_coherence(200, 20, trials=50)
+    >>> distance, critical = found.ks()
+    >>> distance < critical
+    True
+    """
+    begin = time.perf_counter()
+    count, depth = check_count(n, "n", 2), check_count(d, "d", 1)
+    wanted = check_count(trials, "trials", 1, _MOST_TRIALS)
+    key = check_count(seed, "seed", 0, 2**64 - 1)
+    allowed = resources(execution)
+    room = allowed.memory_for(count) // (4 * depth * _SHARE) // BLOCK * BLOCK
+    options: Execution = {**execution, "progress": False}
+    path = None if checkpoint is None else Path(checkpoint)
+    run = {"sample_coherence": [count, depth, key], "numpy": np.__version__}
+    results = _results(path, run)
+    at_hand, saved = time.monotonic(), len(results)
+
+    def save() -> None:
+        nonlocal at_hand, saved
+        at_hand = time.monotonic()
+        if path is not None and len(results) > saved:
+            write(path, run, {"results": np.array(results)})
+            saved = len(results)
+
+    with reporting(allowed.progress, wanted) as advance:
+        advance(min(len(results), wanted))
+        try:
+            while len(results) < wanted:
+                table = trial_seed(key, len(results))
+                results.append(_maxima(count, depth, table, max(BLOCK, room), options))
+                advance(1)
+                if time.monotonic() - at_hand > _SECONDS_BETWEEN_CHECKPOINTS:
+                    save()
+        finally:
+            save()
+    values, rows = np.array(results[:wanted]).T
+    return CoherenceSample(count, depth, key, values, rows, time.perf_counter() - begin)
+
+
+def _results(path: Path | None, run: dict[str, Any]) -> list[tuple[float, float]]:
+    if path is None or not path.exists():
+        return []
+    header, arrays = read(path, "checkpoint")
+    if header != run:
+        raise ValueError(f"checkpoint: must be of the same run, {run}, got one of {header}")
+    return [(value, row) for value, row in arrays["results"].tolist()]
+
+
+def _maxima(n: int, d: int, seed: int, step: int, options: Execution) -> tuple[float, float]:
+    """Return a table's largest |cos|, and its first row's, from parts of `step` rows."""
+    largest, of_first = 0.0, 0.0
+    parts = [(start, min(start + step, n)) for start in range(0, n, step)]
+    for number, (start, stop) in enumerate(parts):
+        rows = directions(d, seed, start, stop)
+        if len(rows) > 1:
+            largest = max(largest, coherence(rows, **options))
+        if number == 0:
+            first = rows[:1]
+        rest = rows[1:] if number == 0 else rows
+        if len(rest):
+            of_first = max(of_first, coherence(first, rest, **options))
+        for other in parts[number + 1 :]:
+            largest = max(largest, coherence(rows, directions(d, seed, *other), **options))
+    return largest, of_first
