@@ -2,9 +2,9 @@
 
 __version__ = "0.1.0"
 
-from . import data
+from . import capacity, data
 from .alignment import BasisAlignment, Neurons, basis_alignment, neurons
-from .capacity.floors import welch_bound
+from .capacity.welch import welch_bound
 from .closest import babel, coherence, mmcs, mutual_nearest, nearest
 from .distribution import histogram, mean_cosine, quantile
 from .division import merge
@@ -36,6 +36,7 @@ __all__ = [
     "Tolerance",
     "babel",
     "basis_alignment",
+    "capacity",
     "coherence",
     "count",
     "data",

@@ -9,7 +9,6 @@ from typing import Any, Literal, SupportsIndex, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from .capacity.tails import mean_largest_entry
 from .execution import Execution
 from .problem import Problem, posed
 from .results import Run
@@ -56,6 +55,8 @@ class BasisAlignment:
         E max_k |g_k| / E |g| of a standard normal vector g, evaluated by quadrature to 1e-12; see
         `superpos_fast.capacity.tails.mean_largest_entry`.
         """
+        from .capacity.tails import mean_largest_entry
+
         return mean_largest_entry(self.dimensions)
 
     @property

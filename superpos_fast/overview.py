@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bins import bin_counts, bin_thresholds
-from .capacity.floors import welch_bound
-from .capacity.null import null
+from .capacity.welch import welch_bound
 from .execution import Execution
 from .moments import mean_square_cosine
 from .plan import Demand
@@ -245,6 +244,8 @@ def _demand(rows: int, columns: int) -> Demand:
 
 def _of_sizes(problem: Problem, coherence: float, mean: float, square: float) -> dict[str, Any]:
     """Return what follows from the sizes, and what the sizes make of what was measured."""
+    from .capacity import null
+
     alone, n, m, d = (
         problem.plan.triangle, problem.rows.kept, problem.columns.kept, problem.depth,
     )  # fmt: skip

@@ -20,6 +20,14 @@ def test_public_names():
         assert getattr(capacity, name).__doc__
 
 
+def test_no_room_hides_a_function():
+    rooms = {name.rpartition(".")[2] for name in ROOMS if name.count(".") == 2}
+    assert rooms & set(capacity.__all__) == {"frames"}
+    assert set(capacity.__all__) <= set(dir(capacity))
+    with pytest.raises(AttributeError, match="'superpos_fast.capacity' has no attribute 'magic'"):
+        _ = capacity.magic
+
+
 @pytest.mark.parametrize("name", ROOMS)
 def test_examples(name):
     importlib.import_module(name)
@@ -28,9 +36,14 @@ def test_examples(name):
 
 
 def test_import_is_light():
-    program = "import sys, superpos_fast.capacity, superpos_fast.cli; print(*sys.modules)"
-    modules = subprocess.check_output([sys.executable, "-c", program], text=True).split()
-    assert not {"numba", "scipy", "matplotlib", "mpmath", "tqdm"} & set(modules)
+    program = "import sys, superpos_fast, {}; print(*sys.modules)"
+    for last, heavy in (
+        ("superpos_fast", {"superpos_fast.capacity.bracket"}),
+        ("superpos_fast.cli", set()),
+    ):
+        command = [sys.executable, "-c", program.format(last)]
+        modules = set(subprocess.check_output(command, text=True).split())
+        assert not (heavy | {"numba", "scipy", "matplotlib", "mpmath", "tqdm"}) & modules
 
 
 def said(capsys, *arguments):

@@ -1,32 +1,67 @@
-"""How many nearly perpendicular directions fit: by theory and by experiment."""
+"""How many nearly perpendicular directions fit, by theory and by experiment.
 
-from . import frames
-from .bounds import Bounds, BoundsTable, bounds
-from .floors import CoherenceFloor, coherence_floor
-from .greedy import Greedy, greedy
-from .null import Maximum, Moments, Null, null
-from .readout import Readout, readout
-from .sampling import CoherenceSample, sample_coherence
-from .sweep import Measurement, Sweep, sweep
+Theory, in logarithms, up to a million dimensions: `bounds` (rigorous, from both sides),
+`coherence_floor` (the least coherence that n lines must have), `null` (what chance alone gives),
+`frames` (sets of lines whose cosines are known exactly).
 
-__all__ = [
-    "Bounds",
-    "BoundsTable",
-    "CoherenceFloor",
-    "CoherenceSample",
-    "Greedy",
-    "Maximum",
-    "Measurement",
-    "Moments",
-    "Null",
-    "Readout",
-    "Sweep",
-    "bounds",
-    "coherence_floor",
-    "frames",
-    "greedy",
-    "null",
-    "readout",
-    "sample_coherence",
-    "sweep",
-]
+Experiments, each reproducible from a seed: `sample_coherence` (random directions against the null
+model), `greedy` (random sequential adsorption), `readout` (features superposed and read back), and
+`sweep`, a table of all of these.
+
+Names are imported when they are asked for, so that `import superpos_fast` takes no longer for them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import frames as frames
+    from .adsorption import Greedy as Greedy
+    from .adsorption import greedy as greedy
+    from .bracket import Bounds as Bounds
+    from .bracket import BoundsTable as BoundsTable
+    from .bracket import bounds as bounds
+    from .chance import Maximum as Maximum
+    from .chance import Moments as Moments
+    from .chance import Null as Null
+    from .chance import null as null
+    from .features import Readout as Readout
+    from .features import readout as readout
+    from .floors import CoherenceFloor as CoherenceFloor
+    from .floors import coherence_floor as coherence_floor
+    from .sampling import CoherenceSample as CoherenceSample
+    from .sampling import sample_coherence as sample_coherence
+    from .tables import Measurement as Measurement
+    from .tables import Sweep as Sweep
+    from .tables import sweep as sweep
+
+# Rooms have other names than functions, which they would hide.
+_ROOMS = {
+    "adsorption": ("Greedy", "greedy"),
+    "bracket": ("Bounds", "BoundsTable", "bounds"),
+    "chance": ("Maximum", "Moments", "Null", "null"),
+    "features": ("Readout", "readout"),
+    "floors": ("CoherenceFloor", "coherence_floor"),
+    "sampling": ("CoherenceSample", "sample_coherence"),
+    "tables": ("Measurement", "Sweep", "sweep"),
+}
+_HOMES = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = ["frames", *_HOMES]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name == "frames":
+            return import_module(".frames", __name__)
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

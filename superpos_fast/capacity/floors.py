@@ -10,53 +10,15 @@ from typing import SupportsIndex
 import numpy as np
 
 from ..vectors import check_count, check_flag
-from .upper import best_few_more, few_more_floor, log_levenshtein, welch_sizes
-
-MOST_DIMENSIONS = 10**6
-
-
-def welch_bound(n: SupportsIndex, d: SupportsIndex) -> float:
-    """Return a coherence that no `n` vectors in `d` real dimensions can stay below.
-
-    Parameters
-    ----------
-    n : int
-        Number of vectors, at least 2.
-    d : int
-        Number of dimensions, at least 1.
-
-    Returns
-    -------
-    float
-        sqrt((n - d) / (d (n - 1))), between 0 and 1; 0 where n <= d, as an orthonormal basis has
-        room for all.
-
-    Raises
-    ------
-    TypeError
-        If `n` or `d` is not a whole number.
-    ValueError
-        If `n` is less than 2 or `d` less than 1.
-
-    Notes
-    -----
-    The root mean square of the n (n - 1) / 2 cosines is at least this too.  Only an equiangular
-    tight frame attains it, and none has more than d (d + 1) / 2 vectors: beyond that,
-    `superpos_fast.capacity.coherence_floor` has better bounds.  Takes constant time.
-
-    References
-    ----------
-    L. R. Welch, "Lower bounds on the maximum cross correlation of signals", IEEE Transactions on
-    Information Theory 20 (1974) 397-399: the bound of first order.
-
-    Examples
-    --------
-    >>> from superpos_fast import welch_bound
-    >>> welch_bound(28, 7)  # which 28 lines of R^7 attain
-    0.3333333333333333
-    """
-    count, depth = check_count(n, "n", 2), check_count(d, "d", 1)
-    return math.sqrt(max(0, count - depth) / (depth * (count - 1)))
+from .upper import (
+    LARGEST_COSINE,
+    MOST_DIMENSIONS,
+    best_few_more,
+    few_more_floor,
+    log_levenshtein,
+    welch_sizes,
+)
+from .welch import welch_bound
 
 
 @dataclass(frozen=True)
@@ -116,8 +78,9 @@ def coherence_floor(
     Notes
     -----
     The formulas are those of `superpos_fast.capacity.upper`: Welch of all orders, orthoplex,
-    Levenshtein of order 2 and of all orders (the mu at which his bound becomes n, by bisection),
-    Bukh and Cox (of the n lines any d + k, at the k <= n - d that is best).  Good to 1e-12.
+    Levenshtein of order 2 and of all orders (the mu at which his bound becomes n, by bisection up
+    to cos(1 degree)), Bukh and Cox (of the n lines any d + k, at the k <= n - d that is best).
+    Good to 1e-12.
 
     Examples
     --------
@@ -177,7 +140,12 @@ def _absolute(d: int, complex_: bool) -> int:
 def _levenshtein(n: int, d: int, complex_: bool) -> float:
     if complex_:
         return 0.0
-    log_n, low, high = math.log(n), 0.0, 1.0
+    log_n, low, high = math.log(n), 0.0, 1.0 / math.sqrt(d)
+    # Upwards in steps, as the bound takes the longer the nearer mu is to 1.
+    while log_levenshtein(d, high, False) < log_n:
+        if high == LARGEST_COSINE:
+            return high
+        low, high = high, min(1.5 * high, (1.0 + high) / 2.0, LARGEST_COSINE)
     while low < (middle := (low + high) / 2.0) < high and high - low > 1e-16 * high:
         if log_levenshtein(d, middle, False) < log_n:
             low = middle

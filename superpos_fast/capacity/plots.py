@@ -7,7 +7,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .sweep import Measurement
+    from .tables import Measurement
 
 # Powers of ten of lines, on an axis that is linear in the logarithm unless that is so large.
 _POWERS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100, 200, 500, 1000, 3000, 10_000, 100_000)

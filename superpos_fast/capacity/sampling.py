@@ -18,8 +18,8 @@ from ..progress import reporting
 from ..results import ArrayRecord
 from ..store import read, write
 from ..vectors import check_count
+from .chance import Maximum, Null, null
 from .directions import BLOCK, directions, trial_seed
-from .null import Maximum, Null, null
 
 _MOST_TRIALS = 2**40
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0

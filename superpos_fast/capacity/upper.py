@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+# Beyond these Levenshtein's bound of all orders takes minutes.
+MOST_DIMENSIONS = 10**6
+LARGEST_COSINE = math.cos(math.radians(1.0))
 # Where a bound jumps, a tolerance that misses the jump by rounding is taken to reach it.
 _ROUNDING = 1e-12
 # Up to here binomials are products; beyond, their logarithm is so large that lgamma's rounding does

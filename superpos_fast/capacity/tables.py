@@ -18,12 +18,13 @@ from ..execution import Execution, resources
 from ..progress import reporting
 from ..store import read, write
 from ..vectors import check_count
-from .bounds import MOST_DIMENSIONS, bounds
+from .adsorption import greedy
+from .bracket import bounds
+from .chance import null
 from .directions import trial_seed
 from .floors import coherence_floor
-from .greedy import greedy
-from .null import null
 from .sampling import sample_coherence
+from .upper import MOST_DIMENSIONS
 
 # Random directions before the first that is too close are rarely more than so many times sqrt(2/p):
 # with a probability of exp(-36).

@@ -14,15 +14,13 @@ from typing import Any, SupportsFloat, SupportsIndex, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..angles import cosine_of, real_numbers, threshold_cosines
+from ..angles import real_numbers, threshold_cosines
 from ..results import ArrayRecord
 from ..vectors import check_count, check_flag
 from .families import ROUNDING, explicit
 from .tails import log_tail, log_tail_complex
-from .upper import UPPER_BOUNDS
+from .upper import LARGEST_COSINE, MOST_DIMENSIONS, UPPER_BOUNDS
 
-MOST_DIMENSIONS = 10**6
-_LARGEST_COSINE = cosine_of(1.0)
 _LN10 = math.log(10.0)
 # Counts below this are given as integers, rounded outwards by this share of themselves.
 _WHOLE, _SHARE = 2**53, 1e-11
@@ -190,12 +188,12 @@ def bounds(
     """
     field = check_flag(complex, "complex")
     cosines = threshold_cosines(cosine, angle, False)
-    if (cosines > _LARGEST_COSINE).any():
+    if (cosines > LARGEST_COSINE).any():
         name, limit = (
             ("angle", "at least 1") if cosine is None else ("cosine", "at most cos(1 deg)")
         )
         given = real_numbers(angle if cosine is None else cosine, name, 0.0, 90.0)
-        raise ValueError(f"{name}: must be {limit}, got {given[cosines > _LARGEST_COSINE][0]:g}")
+        raise ValueError(f"{name}: must be {limit}, got {given[cosines > LARGEST_COSINE][0]:g}")
     if np.ndim(d) == 0 and cosines.ndim == 0:
         return _bounds(check_count(d, "d", 1, MOST_DIMENSIONS), float(cosines), field)
     dims, tolerances = np.broadcast_arrays(np.asarray(d), cosines)
