@@ -7,7 +7,6 @@ thread reads ahead those that will be next.
 
 from __future__ import annotations
 
-import mmap
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
@@ -16,9 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-
-# Of a memory map, asked for ahead: what is read while 64 MiB of rows are packed or surveyed.
-_MAPPED_AHEAD = 2**26
 
 
 class Source(Protocol):
@@ -63,68 +59,6 @@ def row_bytes(source: Source) -> int:
     return int(source.shape[1] * source.dtype.itemsize)
 
 
-@dataclass(frozen=True)
-class Mapped:
-    """Rows one after the other in a file."""
-
-    path: str
-    dtype: Any
-    offset: int
-    shape: tuple[int, int]
-
-    def array(self) -> Any:
-        """Map the file."""
-        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
-
-
-class ArrayRows:
-    """The rows of an array, in memory or mapped from a file."""
-
-    block = 0
-
-    def __init__(self, array: Any) -> None:
-        self.array = array
-        self.shape: tuple[int, int] = array.shape
-        self.dtype = array.dtype
-        self._map, self._place, self._file = _mapped(array)
-
-    @property
-    def origin(self) -> Any:
-        """The array, or if it lies in a file row after row, where."""
-        if self._file is None or not self.array.flags.c_contiguous:
-            return self.array
-        path, offset = self._file
-        return Mapped(path, self.dtype, offset, self.shape)
-
-    def rows(self, start: int, stop: int) -> Any:
-        """Return a view."""
-        return self.array[start:stop]
-
-    def take(self, indices: Any) -> Any:
-        """Return a copy of the listed rows."""
-        return self.array[indices]
-
-    def expect(self, now: Iterable[range], later: Iterable[range]) -> None:
-        """Have the system read what will be next, if it lies in a file."""
-        if self._map is not None:
-            for rows in later:
-                self._advise(rows.start, rows.stop)
-
-    def close(self) -> None:
-        """Do nothing: nothing was kept."""
-
-    def _advise(self, start: int, stop: int) -> None:
-        """Ask for rows of a map, 64 MiB of them at most."""
-        assert self._map is not None
-        stride = self.array.strides[0]
-        if stride < self.dtype.itemsize * self.shape[1]:
-            return  # columns lie together, and a row is everywhere; or rows lie backwards
-        first = (self._place + start * stride) // mmap.PAGESIZE * mmap.PAGESIZE
-        length = min(self._place + stop * stride - first, _MAPPED_AHEAD, len(self._map) - first)
-        if length > 0:
-            self._map.madvise(mmap.MADV_WILLNEED, first, length)
-
-
 class NoRows:
     """Rows that are nowhere to be read: all that is asked about them is known."""
 
@@ -147,19 +81,6 @@ class NoRows:
 
     def close(self) -> None:
         """Do nothing."""
-
-
-def _mapped(array: Any) -> tuple[mmap.mmap | None, int, tuple[str, int] | None]:
-    """Return the map that an array is a view of, and where in it and in the file it begins."""
-    base, file = array, None
-    while isinstance(base, np.ndarray):
-        if isinstance(base, np.memmap) and base.filename is not None:
-            beyond = array.ctypes.data - base.ctypes.data
-            file = str(base.filename), base.offset + beyond
-        base = base.base
-    if not isinstance(base, mmap.mmap) or not hasattr(mmap, "MADV_WILLNEED"):
-        return None, 0, None
-    return base, array.ctypes.data - np.frombuffer(base, np.uint8).ctypes.data, file
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from .backends import choose_backend
 from .bins import Quantity, bin_counts, bin_edges, bin_thresholds, scale_of
-from .blocks import ArrayRows
 from .execution import Execution, resources
 from .floating import ieee_mode
+from .maps import ArrayRows
 from .problem import posed
 from .reductions import Counts, Ranking, Reduction, State
 from .results import Coherence, Nearest

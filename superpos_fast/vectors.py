@@ -13,8 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .blocks import ArrayRows, BlockRows, Mapped, Rows, Source
+from .blocks import BlockRows, Rows, Source
 from .checks import check_choice, check_integer, shown
+from .maps import ArrayRows, Mapped
 from .plan import Tile
 from .protocols import Kernels, Side
 from .sources import open_table

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import superpos_fast as sf
 from helpers import LARGEST_CAP, check, gaussian, output_of
-from superpos_fast.blocks import ArrayRows, BlockRows
+from superpos_fast.blocks import BlockRows
+from superpos_fast.maps import ArrayRows
 
 TABLE = gaussian(1500, 24)
 TABLE[700] = TABLE[3] * 2
@@ -360,6 +361,50 @@ def test_views_of_memory_maps_are_asked_for_ahead(view, tmp_path):
     source.expect((), [range(len(table))])
     source.expect((), [range(len(table) - 1, len(table))])
     assert sf.coherence(table) == sf.coherence(np.array(table))
+
+
+def test_copies_of_files_keep_their_changes(tmp_path):
+    """A private map is changed in memory only: nothing of it may be forgotten."""
+    mapped(TABLE, tmp_path)
+    private = np.load(tmp_path / "table.npy", mmap_mode="c")
+    private[5] = private[9] * 3
+    changed = np.array(private)
+    assert sf.coherence(private, return_pair=True) == sf.coherence(changed, return_pair=True)
+    assert np.array_equal(private, changed)
+
+
+def test_files_being_written_keep_what_was_written(tmp_path):
+    table = np.lib.format.open_memmap(tmp_path / "new.npy", "w+", np.float32, TABLE.shape)
+    table[:] = TABLE
+    assert sf.coherence(table) == sf.coherence(TABLE)
+    assert np.array_equal(table, TABLE)
+    del table
+    assert sf.coherence(tmp_path / "new.npy") == sf.coherence(TABLE)
+
+
+RESIDENT = """
+import sys
+import superpos_fast as sf
+def status(name):
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(name)) << 10
+sf.coherence(sf.random_rows(9000, 128), memory="16MiB")
+with open("/proc/self/clear_refs", "w") as file:
+    file.write("5")
+before = status("VmRSS")
+sf.interference(sys.argv[1], memory="64MiB")
+print(status("VmHWM") - before)
+"""
+
+
+def test_files_do_not_fill_the_memory(tmp_path):
+    """Of 500 MiB no more than 128 are resident, beside the cap."""
+    table = np.lib.format.open_memmap(tmp_path / "big.npy", "w+", np.float32, (1_000_000, 128))
+    for start in range(0, len(table), 50_000):
+        table[start : start + 50_000] = gaussian(50_000, 128, seed=start)
+    del table
+    (peak,) = output_of(RESIDENT, tmp_path / "big.npy")
+    assert int(peak) <= 250 << 20
 
 
 # Memory
