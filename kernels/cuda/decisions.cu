@@ -53,7 +53,8 @@ DEVICE void load_chunk(double* to, const double* rows, int count, int most, int 
 KERNEL(cosines_tile)(const double* left, const double* right, int rows, int columns, int depth,
                      const double* left_squares, const double* right_squares, int shift,
                      double* out, int out_stride) {
-  __shared__ double x[BLOCK_ROWS * PITCH], y[BLOCK_COLUMNS * PITCH];
+  SHARED(double, x, BLOCK_ROWS* PITCH);
+  SHARED(double, y, BLOCK_COLUMNS* PITCH);
   const int lane = threadIdx.x % LANES, group = threadIdx.x / LANES;
   const int row = blockIdx.y * BLOCK_ROWS, column = blockIdx.x * BLOCK_COLUMNS;
   const int first_i = group / 8, first_j = group % 8;

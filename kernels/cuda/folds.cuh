@@ -224,7 +224,7 @@ struct Total {
   template <class Places>
   __device__ __forceinline__ void rest(int, const Places&) {}
   __device__ __forceinline__ void end() {
-    __shared__ double warps[8];
+    SHARED(double, warps, 8);
     for (int step = 16; step; step /= 2) sum += __shfl_xor_sync(WARP, sum, step);
     if (lane_number() == 0) warps[threadIdx.x / 32] = sum;
     __syncthreads();

@@ -13,6 +13,7 @@ typedef unsigned long long u64;
 // few registers for some kernels and spills.
 #define KERNEL(NAME) extern "C" __global__ void __launch_bounds__(256, 2) NAME
 #define DEVICE static __device__ __forceinline__
+#define SHARED(type, name, count) __shared__ type name[count]
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
 
 struct Half {
