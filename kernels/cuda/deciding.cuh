@@ -37,48 +37,59 @@ DEVICE double widen(u64 x) {
   return (double)x;
 }
 
-// Whether an integer may be one that float64 does not hold.
+// Integers beyond this may be such as float64 does not hold.
 #define EXACT_INTEGER (1ll << 53)
+
+// Entries of a type that is known at compilation.
 template <class T>
-DEVICE bool beyond(T) {
-  return false;
-}
-DEVICE bool beyond(i64 x) {
-  return x > EXACT_INTEGER || x < -EXACT_INTEGER;
-}
-DEVICE bool beyond(u64 x) {
-  return x > (u64)EXACT_INTEGER;
-}
+struct Entries {
+  const T* data;
+  __device__ __forceinline__ double operator[](i64 at) const { return widen(data[at]); }
+  __device__ __forceinline__ bool inexact(i64) const { return false; }
+};
 
-// Calls body(pointer to the entries), compiled once for each type.
-template <class Body>
-DEVICE void with_entries(const void* data, int type, Body body) {
-  switch (type) {  // loader.ELEMENT_TYPES
-    case 0: return body((const Half*)data);
-    case 1: return body((const BFloat16*)data);
-    case 2: return body((const float*)data);
-    case 3: return body((const double*)data);
-    case 4: return body((const i8*)data);
-    case 5: return body((const u8*)data);
-    case 6: return body((const short*)data);
-    case 7: return body((const u16*)data);
-    case 8: return body((const int*)data);
-    case 9: return body((const u32*)data);
-    case 10: return body((const i64*)data);
-    case 11: return body((const u64*)data);
-  }
-}
-
-// Entries of a type that is chosen at each.
+// Entries of any type, chosen at each.
 struct AnyEntries {
   const void* data;
   int type;
+  template <class T>
+  __device__ __forceinline__ double read(i64 at) const {
+    return widen(((const T*)data)[at]);
+  }
   __device__ __forceinline__ double operator[](i64 at) const {
-    double entry = 0.0;
-    with_entries(data, type, [&](auto entries) { entry = widen(entries[at]); });
-    return entry;
+    switch (type) {  // formats.ELEMENT_TYPES
+      case 0: return read<Half>(at);
+      case 1: return read<BFloat16>(at);
+      case 2: return read<float>(at);
+      case 3: return read<double>(at);
+      case 4: return read<i8>(at);
+      case 5: return read<u8>(at);
+      case 6: return read<short>(at);
+      case 7: return read<u16>(at);
+      case 8: return read<int>(at);
+      case 9: return read<u32>(at);
+      case 10: return read<i64>(at);
+      default: return read<u64>(at);
+    }
+  }
+  __device__ __forceinline__ bool inexact(i64 at) const {
+    const i64 x = type >= 10 ? ((const i64*)data)[at] : 0;
+    if (type == 11) return (u64)x > (u64)EXACT_INTEGER;
+    return x > EXACT_INTEGER || x < -EXACT_INTEGER;
   }
 };
+
+// Calls body(entries), compiled for each type of floats by itself.
+template <class Body>
+DEVICE void with_entries(const void* data, int type, Body body) {
+  switch (type) {
+    case 0: return body(Entries<Half>{(const Half*)data});
+    case 1: return body(Entries<BFloat16>{(const BFloat16*)data});
+    case 2: return body(Entries<float>{(const float*)data});
+    case 3: return body(Entries<double>{(const double*)data});
+    default: return body(AnyEntries{data, type});
+  }
+}
 
 DEVICE u64 magnitude_bits(double x) {
   return __double_as_longlong(x) & 0x7fffffffffffffffull;

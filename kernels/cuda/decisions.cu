@@ -7,8 +7,7 @@ DEVICE double dot_rows(Left left, Right right, i64 left_at, i64 right_at, int de
                        const Scaling& scaled, const Scaling& other_scaled) {
   double sum = 0.0;
   for (int k = threadIdx.x % LANES; k < depth; k += LANES)
-    sum = add_product(sum, scaled(widen(left[left_at + k])),
-                      other_scaled(widen(right[right_at + k])));
+    sum = add_product(sum, scaled(left[left_at + k]), other_scaled(right[right_at + k]));
   return sum_lanes(sum);
 }
 
@@ -30,7 +29,11 @@ KERNEL(cosines_listed)(const void* left, int left_type, i64 left_stride, const i
     }
   };
   if (left_type == right_type)
-    with_entries(left, left_type, [&](auto x) { decide(x, (decltype(x))right); });
+    with_entries(left, left_type, [&](auto x) {
+      auto y = x;
+      y.data = (decltype(x.data))right;
+      decide(x, y);
+    });
   else decide(AnyEntries{left, left_type}, AnyEntries{right, right_type});
 }
 

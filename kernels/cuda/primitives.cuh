@@ -12,7 +12,7 @@ typedef unsigned long long u64;
 // Two blocks or more on a multiprocessor, 128 registers or fewer: left to choose, NVRTC 13 takes
 // few registers for some kernels and spills.
 #define KERNEL(NAME) extern "C" __global__ void __launch_bounds__(256, 2) NAME
-#define DEVICE static __device__ __forceinline__
+#define DEVICE [[maybe_unused]] static __device__ __forceinline__
 #define SHARED(type, name, count) __shared__ type name[count]
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
 

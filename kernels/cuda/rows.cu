@@ -8,13 +8,13 @@ KERNEL(survey)(const void* data, int type, i64 stride, int rows, int depth, int*
   with_entries(data, type, [&](auto entries) {
     for (int low = blockIdx.x * 32; low < rows; low += gridDim.x * 32) {
       const int row = low + threadIdx.x / LANES;
-      const auto line = entries + (row < rows ? row : 0) * stride;
+      const i64 start = (row < rows ? row : 0) * stride;
       u64 largest = 0;
       bool inexact = false;
       for (int k = lane; k < depth; k += LANES) {
-        const u64 bits = magnitude_bits(widen(line[k]));
+        const u64 bits = magnitude_bits(entries[start + k]);
         largest = bits > largest ? bits : largest;
-        inexact |= beyond(line[k]);
+        inexact |= entries.inexact(start + k);
       }
       for (int step = 1; step < LANES; step *= 2) {
         const u64 other = __shfl_xor_sync(WARP, largest, step);
@@ -25,7 +25,7 @@ KERNEL(survey)(const void* data, int type, i64 stride, int rows, int depth, int*
       const Scaling scaled(exponent);
       double sum = 0.0;
       for (int k = lane; k < depth; k += LANES) {
-        const double x = scaled(widen(line[k]));
+        const double x = scaled(entries[start + k]);
         sum = add_product(sum, x, x);
       }
       sum = sum_lanes(sum);
@@ -47,7 +47,7 @@ KERNEL(scale)(const void* data, int type, i64 stride, int rows, int depth, const
       const int width = row < rows ? depth : 0;
       const Scaling scaled(row < rows ? exponents[row] : 0);
       for (int k = threadIdx.x % 32; k < out_stride; k += 32)
-        out[(i64)row * out_stride + k] = k < width ? scaled(widen(entries[row * stride + k])) : 0.0;
+        out[(i64)row * out_stride + k] = k < width ? scaled(entries[row * stride + k]) : 0.0;
     }
   });
 }
@@ -80,8 +80,7 @@ DEVICE void unit_rows(const void* data, int type, i64 stride, int rows, int dept
       const Scaling scaled(kept ? exponents[row] : 0);
       double sum = 0.0;
       for (int k = threadIdx.x % 32; k < out_stride; k += 32) {
-        const double x =
-            k < width ? __dmul_rn(scaled(widen(entries[row * stride + k])), inverse) : 0.0;
+        const double x = k < width ? __dmul_rn(scaled(entries[row * stride + k]), inverse) : 0.0;
         T rounded;
         narrow(x * unit, rounded);
         out[(i64)row * out_stride + k] = rounded;

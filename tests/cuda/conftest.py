@@ -1,13 +1,14 @@
 """Devices on which kernels are tested, and what is to be had for them."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+
+import pytest
 
 import emulation
 import nvrtc
 import ptx_translation
-import pytest
-
 from superpos_fast.kernels.cuda import loader, sources
 
 PTX_VERSION, PTX_ARCHITECTURE = "13.0", os.environ.get("SUPERPOS_FAST_PTX", "compute_80")
@@ -44,6 +45,8 @@ def device(request):
     need_compiler()
     if request.param == "ptx":
         need_nvrtc(PTX_VERSION)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(from_ptx, reversed(sources.FILES)))
     library = emulation.from_source if request.param == "source" else from_ptx
     return emulation.EmulatedDevice(library)
 

@@ -13,9 +13,9 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import fake_cupy
 import numpy as np
 
+import fake_cupy
 from superpos_fast.kernels.cuda import sources
 
 HERE = Path(__file__).parent / "emulator"

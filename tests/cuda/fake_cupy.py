@@ -200,9 +200,10 @@ def matmul(left, right, out=None):
 
 
 class _Device:
+    compute_capability = "80"
+
     def __init__(self, number=None):
         self.id = _current[0] if number is None else number
-        self.compute_capability = "80"
         self._before = []
 
     def __enter__(self):

@@ -1,8 +1,8 @@
 """Launches as tests write them: arrays of the host in, arrays of the host out."""
 
-import fake_cupy as cp
 import numpy as np
 
+import fake_cupy as cp
 from superpos_fast.kernels import reference
 from superpos_fast.kernels.cuda import formats
 

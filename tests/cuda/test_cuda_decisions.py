@@ -1,10 +1,10 @@
 """The deciding arithmetic on a device: the bits of `superpos_fast.kernels.reference`."""
 
-import fake_cupy as cp
 import numpy as np
 import pytest
-from launches import on_device, sides, type_number
 
+import fake_cupy as cp
+from launches import on_device, sides, type_number
 from superpos_fast.kernels import reference
 from superpos_fast.kernels.cuda import formats
 

@@ -2,11 +2,11 @@
 
 import ctypes
 
-import fake_cupy as cp
 import numpy as np
 import pytest
-from launches import Listing, on_device, unit_rows
 
+import fake_cupy as cp
+from launches import Listing, on_device, unit_rows
 from superpos_fast.kernels import reference
 from superpos_fast.kernels.cuda import formats
 
@@ -136,10 +136,10 @@ def test_fused_ranks(fused, shape, shared):
 
 @pytest.mark.parametrize("model", [80, 90])
 def test_sums_that_are_cut_off_stay_within_their_bound(fused, model):
-    """The sums of a hundred pieces, of like and of unlike sign."""
+    """The sums of fifty pieces, of like and of unlike sign."""
     module, library = fused
     library.emu_set_sum_model(model)
-    problem = Problem(module, 20, 30, 3200, ACROSS, seed=2)
+    problem = Problem(module, 20, 30, 1600, ACROSS, seed=2)
     problem.arguments["left"] = cp.asarray(abs(problem.halves[0]))
     listing = Listing(600, np.float32)
     gates = on_device(np.full(20, -9.0, np.float32), np.full(30, -9.0, np.float32))

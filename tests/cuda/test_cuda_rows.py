@@ -1,11 +1,11 @@
 """Survey, scale and unit rows: all element types, to the bit where they decide."""
 
-import fake_cupy as cp
 import numpy as np
 import pytest
-from launches import rows_of, survey, unit_rows
 from ml_dtypes import bfloat16
 
+import fake_cupy as cp
+from launches import rows_of, survey, unit_rows
 from superpos_fast.kernels import reference
 from superpos_fast.kernels.cuda import formats
 

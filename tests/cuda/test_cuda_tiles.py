@@ -2,11 +2,11 @@
 
 import math
 
-import fake_cupy as cp
 import numpy as np
 import pytest
-from launches import NEAREST, Listing, on_device, tile_grid
 
+import fake_cupy as cp
+from launches import NEAREST, Listing, on_device, tile_grid
 from superpos_fast.kernels.cuda import formats
 
 ACROSS = formats.ACROSS

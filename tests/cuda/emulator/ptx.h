@@ -14,7 +14,8 @@ typedef int64_t i64;
 typedef float f32;
 typedef double f64;
 
-// ---- memory --------------------------------------------------------------------------------------
+// ---- memory
+// --------------------------------------------------------------------------------------
 enum Access { READ, WRITE, ATOMIC, VOLATILE };
 enum Space { GENERIC, GLOBAL, SHARED };
 constexpr u64 SHARED_WINDOW = 0x7000000000000000ull;  // where shared memory is in generic addresses
@@ -65,7 +66,8 @@ inline void touch_shared(u64 at, int bytes, Access access) {
   }
 }
 inline void* shared(u64 at, int bytes, Access access) {
-  if (at + bytes > dynamic_shared_bytes) fail("shared memory out of bounds, byte " + std::to_string(at));
+  if (at + bytes > dynamic_shared_bytes)
+    fail("shared memory out of bounds, byte " + std::to_string(at));
   if (at % bytes) fail("shared memory, a misaligned access");
   touch_shared(at, bytes, access);
   return dynamic_shared + at;
@@ -103,7 +105,8 @@ inline void* global(u64 at, int bytes, Access access) {
     GlobalWord& word = range.words[place];
     const bool narrow = bytes < 4;  // neighbours in four bytes are no race
     if (access == READ) {
-      if (word.writer >= 0 && word.writer != self && !narrow) fail("race: a read of what another writes");
+      if (word.writer >= 0 && word.writer != self && !narrow)
+        fail("race: a read of what another writes");
       word.many_readers |= word.reader >= 0 && word.reader != self;
       word.reader = self;
     } else if (access == WRITE) {
@@ -166,7 +169,8 @@ inline void load_fragments(u32* fragments, u64 row) {
   emu::load_fragments(fragments, dynamic_shared + row);
 }
 
-// ---- numbers -------------------------------------------------------------------------------------
+// ---- numbers
+// -------------------------------------------------------------------------------------
 template <class To, class From>
 To bits(From value) {
   To result;
@@ -174,7 +178,9 @@ To bits(From value) {
   std::memcpy(&result, &value, sizeof result);
   return result;
 }
-inline float flushed(float x) { return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.f, x) : x; }
+inline float flushed(float x) {
+  return std::fpclassify(x) == FP_SUBNORMAL ? std::copysign(0.f, x) : x;
+}
 template <class T>
 T maximum(T x, T y) {
   return std::isnan(x) ? y : std::isnan(y) || x > y ? x : y;
@@ -221,7 +227,9 @@ inline u32 reverse_bits(u32 x) {
   return result;
 }
 // How far the highest bit must go to be the first; all ones for 0.
-inline u32 find_shift(u32 x) { return x ? __builtin_clz(x) : ~0u; }
+inline u32 find_shift(u32 x) {
+  return x ? __builtin_clz(x) : ~0u;
+}
 }  // namespace ptx
 
 extern "C" void emu_set_ranges(int count, const uint64_t* parts) {

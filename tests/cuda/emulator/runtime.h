@@ -57,13 +57,15 @@ struct Context {
   void* stack = nullptr;
   void start(char* bottom, size_t size, void (*entry)()) {
     u64* top = (u64*)(((uintptr_t)bottom + size) & ~15ull);
-    *--top = 0;             // what `entry` would return to
-    *--top = (u64)entry;    // what the switch returns to
+    *--top = 0;           // what `entry` would return to
+    *--top = (u64)entry;  // what the switch returns to
     for (int register_ = 0; register_ < 6; ++register_) *--top = 0;
     stack = top;
   }
 };
-inline void go(Context& from, Context& to) { emu_switch(&from.stack, to.stack); }
+inline void go(Context& from, Context& to) {
+  emu_switch(&from.stack, to.stack);
+}
 #else
 struct Context {
   ucontext_t context;
@@ -75,10 +77,13 @@ struct Context {
     makecontext(&context, entry, 0);
   }
 };
-inline void go(Context& from, Context& to) { swapcontext(&from.context, &to.context); }
+inline void go(Context& from, Context& to) {
+  swapcontext(&from.context, &to.context);
+}
 #endif
 
-// ---- threads, warps, blocks ----------------------------------------------------------------------
+// ---- threads, warps, blocks
+// ----------------------------------------------------------------------
 struct Copy {
   void* to;
   const void* from;
@@ -119,7 +124,9 @@ inline size_t dynamic_shared_bytes = 0;
 inline std::map<const void*, std::vector<double>> static_shared;
 inline int sum_model = 0;  // how tensor cores add: see tensor.h
 
-inline Warp& warp_of(const Thread& thread) { return warps[thread.number / 32]; }
+inline Warp& warp_of(const Thread& thread) {
+  return warps[thread.number / 32];
+}
 
 [[noreturn]] inline void fail(const std::string& what) {
   char where[96];
@@ -171,7 +178,8 @@ void meet(const char* operation, u32 mask, u64 kind, const u64* in, u64* out, Wo
     if (mask >> other & 1) threads[(self->number & ~31) + other].waiting = false;
 }
 
-// ---- warp operations -----------------------------------------------------------------------------
+// ---- warp operations
+// -----------------------------------------------------------------------------
 enum Shuffle { TO, XOR, DOWN, UP };
 inline u64 shuffle(const char* name, u32 mask, u64 value, int argument, Shuffle mode) {
   u64 in[2] = {value, (u64)argument}, out = 0;
@@ -179,7 +187,9 @@ inline u64 shuffle(const char* name, u32 mask, u64 value, int argument, Shuffle 
     for (int lane = 0; lane < 32; ++lane) {
       if (!(lanes >> lane & 1)) continue;
       const int other = (int)ins[lane][1];
-      int from = mode == TO ? other & 31 : mode == XOR ? lane ^ other : lane + (mode == UP ? -other : other);
+      int from = mode == TO    ? other & 31
+                 : mode == XOR ? lane ^ other
+                               : lane + (mode == UP ? -other : other);
       if (from < 0 || from > 31) from = lane;
       if (!(lanes >> from & 1)) fail("a shuffle from a lane outside the mask");
       *outs[lane] = *ins[from];
@@ -200,7 +210,8 @@ inline u32 ballot(u32 mask, bool vote) {
   return (u32)out;
 }
 
-// ---- a launch ------------------------------------------------------------------------------------
+// ---- a launch
+// ------------------------------------------------------------------------------------
 inline void begin_thread() {
   body();
   now->done = true;
@@ -260,7 +271,8 @@ inline bool run_block(unsigned seed, char* stacks, size_t stack_bytes) {
     int only = -1;
     for (int i : order) {
       Thread& thread = threads[i];
-      if (thread.done || thread.at_barrier || thread.waiting || (only >= 0 && i / 32 != only)) continue;
+      if (thread.done || thread.at_barrier || thread.waiting || (only >= 0 && i / 32 != only))
+        continue;
       if (seed & 1) only = i / 32;
       any = true;
       now = &thread;

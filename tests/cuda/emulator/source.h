@@ -29,27 +29,65 @@ To emu_bits(From value) {
   std::memcpy(&bits, &value, sizeof bits);
   return bits;
 }
-inline unsigned __float_as_uint(float x) { return emu_bits<unsigned>(x); }
-inline float __uint_as_float(unsigned x) { return emu_bits<float>(x); }
-inline float __int_as_float(int x) { return emu_bits<float>(x); }
-inline long long __double_as_longlong(double x) { return emu_bits<long long>(x); }
-inline double __longlong_as_double(long long x) { return emu_bits<double>(x); }
+inline unsigned __float_as_uint(float x) {
+  return emu_bits<unsigned>(x);
+}
+inline float __uint_as_float(unsigned x) {
+  return emu_bits<float>(x);
+}
+inline float __int_as_float(int x) {
+  return emu_bits<float>(x);
+}
+inline long long __double_as_longlong(double x) {
+  return emu_bits<long long>(x);
+}
+inline double __longlong_as_double(long long x) {
+  return emu_bits<double>(x);
+}
 
-inline float __fmul_rn(float x, float y) { return x * y; }
-inline float __fsub_rn(float x, float y) { return x - y; }
-inline double __dmul_rn(double x, double y) { return x * y; }
-inline double __dadd_rn(double x, double y) { return x + y; }
-inline double __ddiv_rn(double x, double y) { return x / y; }
-inline double __dsqrt_rn(double x) { return std::sqrt(x); }
-inline float __fadd_ru(float x, float y) { return emu::add_rounding<float>(FE_UPWARD, x, y); }
-inline float __fsub_rd(float x, float y) { return emu::sub_rounding<float>(FE_DOWNWARD, x, y); }
-inline float __fmaf_ru(float x, float y, float z) { return emu::fma_rounding(FE_UPWARD, x, y, z); }
-inline float __double2float_ru(double x) { return emu::float_rounding(FE_UPWARD, x); }
-inline float __double2float_rd(double x) { return emu::float_rounding(FE_DOWNWARD, x); }
+inline float __fmul_rn(float x, float y) {
+  return x * y;
+}
+inline float __fsub_rn(float x, float y) {
+  return x - y;
+}
+inline double __dmul_rn(double x, double y) {
+  return x * y;
+}
+inline double __dadd_rn(double x, double y) {
+  return x + y;
+}
+inline double __ddiv_rn(double x, double y) {
+  return x / y;
+}
+inline double __dsqrt_rn(double x) {
+  return std::sqrt(x);
+}
+inline float __fadd_ru(float x, float y) {
+  return emu::add_rounding<float>(FE_UPWARD, x, y);
+}
+inline float __fsub_rd(float x, float y) {
+  return emu::sub_rounding<float>(FE_DOWNWARD, x, y);
+}
+inline float __fmaf_ru(float x, float y, float z) {
+  return emu::fma_rounding(FE_UPWARD, x, y, z);
+}
+inline float __double2float_ru(double x) {
+  return emu::float_rounding(FE_UPWARD, x);
+}
+inline float __double2float_rd(double x) {
+  return emu::float_rounding(FE_DOWNWARD, x);
+}
 
-inline int __popc(unsigned x) { return __builtin_popcount(x); }
-inline int __ffs(unsigned x) { return __builtin_ffs((int)x); }
-inline int __clzll(unsigned long long x) { return x ? __builtin_clzll(x) : 64; }
+inline int __popc(unsigned x) {
+  return __builtin_popcount(x);
+}
+inline int __ffs(unsigned x) {
+  return __builtin_ffs((int)x);
+}
+inline int __clzll(unsigned long long x) {
+  return x ? __builtin_clzll(x) : 64;
+}
 
 template <class T>
 emu::u64 emu_word(T value) {
@@ -71,7 +109,9 @@ template <class T>
 T __shfl_sync(unsigned mask, T value, int from) {
   return emu_value<T>(emu::shuffle("shfl.idx", mask, emu_word(value), from, emu::TO));
 }
-inline unsigned __ballot_sync(unsigned mask, bool vote) { return emu::ballot(mask, vote); }
+inline unsigned __ballot_sync(unsigned mask, bool vote) {
+  return emu::ballot(mask, vote);
+}
 
 template <class T>
 T atomicAdd(T* place, T value) {
@@ -104,7 +144,8 @@ int emu_call(void (*kernel)(Arguments...), const unsigned* shape, size_t shared,
              void** values) {
   return emu_call(kernel, shape, shared, seed, values, std::index_sequence_for<Arguments...>{});
 }
-#define EMU_KERNEL(NAME)                                                                         \
-  extern "C" int NAME##__launch(const unsigned* shape, size_t shared, unsigned seed, void** values) { \
-    return emu_call(NAME, shape, shared, seed, values);                                          \
+#define EMU_KERNEL(NAME)                                                             \
+  extern "C" int NAME##__launch(const unsigned* shape, size_t shared, unsigned seed, \
+                                void** values) {                                     \
+    return emu_call(NAME, shape, shared, seed, values);                              \
   }

@@ -96,9 +96,15 @@ inline float add_terms(float sum, const double* terms) {
 struct Spot {
   int row, column;
 };
-inline Spot spot_a(int lane, int r, int i) { return {lane / 4 + r % 2 * 8, r / 2 * 8 + lane % 4 * 2 + i}; }
-inline Spot spot_b(int lane, int r, int i) { return {r * 8 + lane % 4 * 2 + i, lane / 4}; }
-inline Spot spot_sum(int lane, int r) { return {lane / 4 + r / 2 * 8, lane % 4 * 2 + r % 2}; }
+inline Spot spot_a(int lane, int r, int i) {
+  return {lane / 4 + r % 2 * 8, r / 2 * 8 + lane % 4 * 2 + i};
+}
+inline Spot spot_b(int lane, int r, int i) {
+  return {r * 8 + lane % 4 * 2 + i, lane / 4};
+}
+inline Spot spot_sum(int lane, int r) {
+  return {lane / 4 + r / 2 * 8, lane % 4 * 2 + r % 2};
+}
 
 inline void multiply_add(u32* sums, const u32* a, const u32* b) {
   u64 in[10], out[4];
