@@ -1,6 +1,7 @@
 """The kernels on NVIDIA devices: CUDA C sources, what they ask of their caller, and their loader.
 
-    primitives.cuh   types, and all inline PTX
+    types.cuh        names of types, how functions are declared
+    primitives.cuh   what is no plain C++, all inline PTX among it
     deciding.cuh     the deciding arithmetic
     folds.cuh        what becomes of values, in registers
     rows.cu          survey, scale, unit rows

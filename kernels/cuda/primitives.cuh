@@ -1,27 +1,12 @@
-// What the other sources are written in: names of types, and all of the inline PTX.
+// What the other sources are written in that is no plain C++, all inline PTX among it.
 //
 // Conversions stand here because CuPy compiles with -ftz=true, which makes the compiler's own turn
 // subnormal float32 numbers into zeros; an instruction that is written out is left as it is.  The
 // tests that run the sources as C++ put a file of theirs in the place of this one.
-typedef signed char i8;
-typedef unsigned char u8;
-typedef unsigned short u16;
-typedef unsigned int u32;
-typedef long long i64;
-typedef unsigned long long u64;
-// Two blocks or more on a multiprocessor, 128 registers or fewer: left to choose, NVRTC 13 takes
-// few registers for some kernels and spills.
-#define KERNEL(NAME) extern "C" __global__ void __launch_bounds__(256, 2) NAME
-#define DEVICE [[maybe_unused]] static __device__ __forceinline__
+#include "types.cuh"
+
 #define SHARED(type, name, count) __shared__ type name[count]
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
-
-struct Half {
-  u16 bits;
-};
-struct BFloat16 {
-  u16 bits;
-};
 
 DEVICE double widen(Half x) {
   double wide;

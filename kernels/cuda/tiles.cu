@@ -31,7 +31,7 @@ struct Tile {
 template <class T, int WIDTH>
 DEVICE void load(const Tile<T>& tile, int row, int column, bool packed, T (&entries)[WIDTH]) {
   const T* from = tile.values + (i64)row * tile.stride + column;
-  if (packed && column + WIDTH <= tile.columns) {
+  if (packed && column < tile.columns) {
     const Packet<T> packet = *(const Packet<T>*)from;
 #pragma unroll
     for (int p = 0; p < WIDTH; ++p) entries[p] = packet.entry[p];

@@ -54,7 +54,8 @@ def compiled(code, *flags):
             [*command, "-x", "c++", str(text), "-o", str(made)],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
-        assert process.returncode == 0, process.stderr[:5000]
+        if process.returncode:
+            raise CompilationError(process.stderr[:5000])
         made.replace(library)
         text.unlink()
     loaded = ctypes.CDLL(str(library))
@@ -71,6 +72,10 @@ def from_source(file, changed=None):
     exported = "\n".join(f"EMU_KERNEL({kernel})" for kernel in kernels)
     code = f'#include "source.h"\n#include "exports.h"\n{sources.source(file, texts)}\n{exported}\n'
     return compiled(code)
+
+
+class CompilationError(RuntimeError):
+    """What the C++ compiler refuses."""
 
 
 class LaunchError(RuntimeError):

@@ -79,6 +79,17 @@ def test_listed_pairs_of_other_types(module, types):
     same_bits(got, reference.listed_cosines(one, rows, two, columns))
 
 
+def test_a_zero_has_no_sign(module):
+    """A cosine of -2^-1074 / 2 is rounded to -0, which is made +0."""
+    left = np.array([[1.0, 1.0, 0.0, 0.0, 2.0**-537]])
+    right = np.array([[0.0, 0.0, 1.0, 1.0, -(2.0**-537)]])
+    (x, e, q), (y, f, r) = sides((left, right))
+    assert reference.lane_dots(x, y) == -(2.0**-1074)
+    got = listed(module, (left, right), [0], [0])
+    same_bits(got, reference.listed_cosines((x, e, q), [0], (y, f, r), [0]))
+    same_bits(got, np.zeros(1))
+
+
 def test_no_more_pairs_than_there_are(module):
     tables = [np.eye(4), np.eye(4)]
     rows = np.arange(4)
@@ -91,7 +102,8 @@ def test_no_more_pairs_than_there_are(module):
     ("rows", "columns", "depth", "shift"),
     [
         (12, 15, 1, formats.ACROSS), (16, 32, 8, formats.ACROSS), (20, 70, 31, formats.ACROSS),
-        (17, 33, 129, 0), (40, 40, 64, 0), (33, 50, 40, -20), (50, 33, 40, 20), (13, 9, 16, -40),
+        (17, 33, 129, 0), (40, 40, 64, 0), (17, 32, 8, -30),
+        (33, 50, 40, -20), (50, 33, 40, 20), (13, 9, 16, -40),
     ],
 )  # fmt: skip
 def test_tiles(module, rows, columns, depth, shift):

@@ -73,7 +73,13 @@ def fused(module, device):
     library.emu_set_sum_model(0)
 
 
-SHAPES = [(5, 9, 20, ACROSS), (130, 70, 65, ACROSS), (150, 140, 40, 0), (60, 200, 100, -50)]
+SHAPES = [
+    (5, 9, 20, ACROSS),
+    (130, 70, 65, ACROSS),
+    (150, 140, 40, 0),
+    (60, 200, 100, -50),
+    (5, 20, 20, -18),
+]
 
 
 @pytest.mark.parametrize("magnitude", [0, 1])

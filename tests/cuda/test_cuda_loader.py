@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -90,6 +91,17 @@ def test_inline_assembly_stands_in_one_file():
     for file in sources.FOLDER.glob("*.cu*"):
         assert ("asm" in file.read_text()) == (file.name == "primitives.cuh")
         assert "#include <" not in file.read_text()
+
+
+def test_sources_are_formatted():
+    tool = Path(sys.executable).with_name("clang-format")
+    if not tool.exists():
+        lacking("no clang-format")
+    emulator = Path(__file__).parent / "emulator"
+    files = [*sources.FOLDER.glob("*.cu*"), *emulator.glob("*.h"), *emulator.glob("*.cuh")]
+    command = [str(tool), "--dry-run", "-Werror", *map(str, files)]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
 
 
 def test_element_types_are_those_of_the_switch():

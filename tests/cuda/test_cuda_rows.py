@@ -34,6 +34,8 @@ def table(dtype, rows=37, depth=29, seed=0):
         if kind == np.float64:
             array[6:10] = np.ldexp(array[6:10], [[-1060], [-1000], [1015], [1020]])
             array[7, 3] = 1e300
+            array[11, :4] = 2.0**3, 2.0**-1019, 2.0**-1020, 0.0  # one is kept, the next is not
+            array[11, 4:] = 0.0
             array[10] = np.ldexp(1.0, np.arange(depth) * 2090 // depth - 1070)
         elif kind == np.float32:
             array[6:8] = np.ldexp(array[6:8], [[-140], [120]])
@@ -76,12 +78,22 @@ def test_rows_that_lie_apart(module, depth):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_first_row_that_is_not_finite(module, dtype, value):
     array = table(dtype, rows=100, depth=11)
-    array[[71, 33, 34, 99], [10, 0, 5, 2]] = value
-    assert survey(module, array)[2].tolist() == [33, 100]
+    bad = [71, 33, 34, 99]
+    array[bad, [10, 0, 5, 2]] = value
+    exponents, squares, first = survey(module, array)
+    assert first.tolist() == [33, 100]
+    assert not exponents[bad].any()
+    assert not squares[bad].any()
 
 
 @pytest.mark.parametrize(
-    ("dtype", "value"), [(np.int64, 2**53 + 1), (np.int64, -(2**53) - 1), (np.uint64, 2**53 + 1)]
+    ("dtype", "value"),
+    [
+        (np.int64, 2**53 + 1),
+        (np.int64, -(2**53) - 1),
+        (np.uint64, 2**53 + 1),
+        (np.uint64, 2**63 + 2**60),
+    ],
 )
 def test_first_row_with_an_integer_that_float64_lacks(module, dtype, value):
     array = np.zeros((50, 9), dtype)

@@ -1,23 +1,10 @@
 // In the place of ../../../kernels/cuda/primitives.cuh where sources run as C++.
-typedef signed char i8;
-typedef unsigned char u8;
-typedef unsigned short u16;
-typedef unsigned int u32;
-typedef long long i64;
-typedef unsigned long long u64;
-#define KERNEL(NAME) extern "C" __global__ void __launch_bounds__(256, 2) NAME
-#define DEVICE [[maybe_unused]] static __device__ __forceinline__
+#include "types.cuh"
+
 #define DYNAMIC_SHARED(name) unsigned char* name = emu::dynamic_shared
 #define SHARED(type, name, count) \
   static char name##_key;         \
   type* name = (type*)emu::shared_array(&name##_key, sizeof(type) * (count))
-
-struct Half {
-  u16 bits;
-};
-struct BFloat16 {
-  u16 bits;
-};
 
 DEVICE double widen(Half x) {
   return emu::half_value(x.bits);

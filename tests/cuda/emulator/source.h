@@ -63,6 +63,9 @@ inline double __ddiv_rn(double x, double y) {
 inline double __dsqrt_rn(double x) {
   return std::sqrt(x);
 }
+inline double __fma_rn(double x, double y, double z) {
+  return std::fma(x, y, z);
+}
 inline float __fadd_ru(float x, float y) {
   return emu::add_rounding<float>(FE_UPWARD, x, y);
 }
