@@ -165,6 +165,24 @@ def test_ranks(module, kind, shape, count, shared):
     assert part.pairs().items() <= pairs.items()
 
 
+@pytest.mark.parametrize("kind", ["f32", "f16"])
+def test_edges_that_a_bound_just_reaches(module, kind):
+    """Values 1/4 within 1/4 may be 1/2, and 0 or more: none of it is certain, all exact."""
+    tile = Tile(kind, (9, 11, 16, ACROSS), magnitude=1)
+    bounds = [cp.full(n, 0.125, np.float32) for n in (9, 11)]
+    tile.arguments |= {"relative": 0.0, "row_bounds": bounds[0], "column_bounds": bounds[1]}
+    tile.arguments["tile"] = cp.full((9, 16), 0.5, NEAREST[kind])
+    for threshold, unclear in ((0.5, True), (0.5000001, False), (0.0, False), (1e-9, True)):
+        counts, listing = ranked(module, tile, [threshold], np.zeros(2, np.uint8), shared=1)
+        assert listing.count() == (99 if unclear else 0)
+        assert counts[1] == (99 if threshold == 0.0 else 0)
+    for gate, reached in ((0.5, 99), (0.50000006, 0)):
+        rows, columns = cp.full(9, gate, np.float32), cp.full(11, np.inf, np.float32)
+        listing = Listing(99, np.float32)
+        tile.launch(module, "list", row_gates=rows, column_gates=columns, **listing.arguments)
+        assert listing.count() == reached
+
+
 @pytest.mark.parametrize("kind", ["f32", "f64"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_total(module, kind, shape):
