@@ -143,8 +143,8 @@ class Plan:
     @property
     def geometry(self) -> dict[str, Any]:
         """What sums and the order of tiles hang on."""
-        ways = ("group_rows", "group_columns", "tile_rows", "tile_columns", "piece", "codes")
-        return {way: getattr(self, way) for way in ways}
+        ways = ("group_rows", "group_columns", "tile_rows", "tile_columns", "piece")
+        return {way: getattr(self, way) for way in (*ways, "codes", "stripe")}
 
     @property
     def pairs(self) -> int:

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 import superpos_fast as sf
-from helpers import gaussian, listen_to_interrupts, output_of
+from helpers import gaussian, listen_to_interrupts, needs_compiled, output_of
 from superpos_fast import division, store
+from superpos_fast.kernels.cpu import entry
 from superpos_fast.parts import Part
 
 TABLE = gaussian(3000, 24)
@@ -138,6 +139,17 @@ def test_another_question_is_refused(ask, words, tmp_path):
     for word in words:
         assert word in message
     assert path.read_bytes() == before
+
+
+@needs_compiled
+def test_tiles_in_another_order_are_refused(tmp_path, monkeypatch):
+    """Processors with other registers have stripes of other widths."""
+    rows, path, limits = gaussian(400, 32), tmp_path / "stopped", entry.limits
+    monkeypatch.setattr(entry, "CODED_WORK", 0)
+    sf.nearest(rows, checkpoint=path)
+    monkeypatch.setattr(entry, "limits", lambda *what: limits(*what)._replace(stripe=16))
+    with pytest.raises(ValueError, match="checkpoint: must be of the same plan, stripe=16, got"):
+        sf.nearest(rows, checkpoint=path)
 
 
 def test_another_version_is_refused(tmp_path, monkeypatch):
