@@ -92,7 +92,10 @@ class _Walk:
         if asked is None or choice is None:
             return [last]
         found = self._ledger.found
-        if asked.repeatable and (found.begin, found.end) == (0, self.plan.pairs):
+        # What is kept, or may be stopped on the way, is about the pairs of its tiles alone.
+        alone = self.problem.book.is_kept or callable(self.problem.progress)
+        whole = (found.begin, found.end) == (0, self.plan.pairs)
+        if asked.repeatable and whole and not alone:
             self.decide_listed(asked, *choice.close)
         return [CodeScreen(self.problem, screens, asked, self.decide_listed, choice.coding), last]
 

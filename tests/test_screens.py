@@ -124,6 +124,21 @@ def test_a_sample_may_hold_no_pair():
 
 
 @needs_codes
+def test_a_stopped_run_knows_of_the_pairs_it_has_looked_at_alone():
+    """The closest pairs of a sample lie elsewhere than the first tile."""
+    vectors = np.random.default_rng(3).standard_normal((4800, 512), dtype=np.float32)
+    vectors[3000:] = vectors[3000] + 0.3 * vectors[3000:]
+    known = []
+    for screen in ("auto", "off"):
+        with pytest.raises(sf.Interrupted) as stopped:
+            sf.coherence(
+                vectors, return_pair=True, threads=1, screen=screen, progress=lambda *pairs: False
+            )
+        known.append((stopped.value.part.pairs, stopped.value.part.result()))
+    assert known[0] == known[1]
+
+
+@needs_codes
 def test_codes_settle_most_pairs_of_random_rows():
     vectors = np.random.default_rng(0).standard_normal((4096, 512), dtype=np.float32)
     found = sf.coherence(vectors, return_pair=True)
