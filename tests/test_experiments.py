@@ -35,8 +35,8 @@ def test_values_are_coherences():
 
 
 def test_tables_that_do_not_fit():
-    """Drawn in three parts: the same answers."""
-    small = 4 * 4 * 16 * 4096
+    """Drawn in two parts, and anew: the same answers."""
+    small = 2**21
     assert sample_coherence(9000, 16, 2, memory=small) == sample_coherence(9000, 16, 2)
     assert sample_coherence(8193, 16, 1, memory=small) == sample_coherence(8193, 16, 1)
 
@@ -68,6 +68,13 @@ def test_trials_are_kept(tmp_path):
     assert len(store.read(file, "checkpoint")[1]["results"]) == 30
     with pytest.raises(ValueError, match="^checkpoint: must be of the same run"):
         sample_coherence(51, 5, checkpoint=file)
+
+
+def test_progress_may_stop_experiments():
+    found = sample_coherence(50, 5, trials=30, progress=lambda done, total: done < 4)
+    assert found.values.tolist() == sample_coherence(50, 5, trials=4).values.tolist()
+    table = sweep([8, 9, 10], [80], progress=lambda done, total: done < 2)
+    assert {row.d for row in table.rows} == {8, 9}
 
 
 # Read-outs

@@ -150,10 +150,12 @@ def test_a_checkpoint_is_gone_on_with(tmp_path):
         seen.append(now)
 
     expected = greedy(16, angle=70, attempts=20_000)
-    for attempts in (3000, 3000, 9999, 20_000):
-        seen.clear()
+    for attempts in (3000, 9999, 20_000):
         found = greedy(16, angle=70, attempts=attempts, checkpoint=file, progress=note)
         assert seen[-1] == (attempts, attempts)
+    seen.clear()
+    assert greedy(16, angle=70, attempts=20_000, checkpoint=file, progress=note) == expected
+    assert not seen  # there was nothing to do
     assert found == expected
     assert store.read(file, "checkpoint")[0]["attempts"] == 20_000
     fewer = greedy(16, angle=70, attempts=500, checkpoint=file)
@@ -165,6 +167,12 @@ def test_a_checkpoint_is_gone_on_with(tmp_path):
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(ValueError, match="^checkpoint: must be a "):
         greedy(16, angle=70, attempts=50, checkpoint=file)
+
+
+def test_progress_may_stop_a_run():
+    found = greedy(16, angle=70, attempts=20_000, progress=lambda done, total: done < 3000)
+    assert 3000 <= found.attempts < 20_000
+    assert found == greedy(16, angle=70, attempts=found.attempts)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

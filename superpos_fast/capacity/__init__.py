@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .chance import Moments as Moments
     from .chance import Null as Null
     from .chance import null as null
+    from .effort import Effort as Effort
     from .features import Readout as Readout
     from .features import readout as readout
     from .floors import CoherenceFloor as CoherenceFloor
@@ -42,6 +43,7 @@ _ROOMS = {
     "adsorption": ("Greedy", "greedy"),
     "bracket": ("Bounds", "BoundsTable", "bounds"),
     "chance": ("Maximum", "Moments", "Null", "null"),
+    "effort": ("Effort",),
     "features": ("Readout", "readout"),
     "floors": ("CoherenceFloor", "coherence_floor"),
     "sampling": ("CoherenceSample", "sample_coherence"),

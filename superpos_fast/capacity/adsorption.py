@@ -16,17 +16,17 @@ from numpy.typing import ArrayLike, NDArray
 from ..angles import one_threshold
 from ..backends import choose_backend
 from ..crew import Crew
-from ..execution import Execution, resources
 from ..floating import ieee_mode
 from ..progress import reporting
 from ..results import ArrayRecord
 from ..store import read, write
 from ..vectors import check_count
 from .directions import BLOCK, direction_block, directions
+from .effort import Effort, resources_of
 from .tails import log_tail
 from .tolerated import TOGETHER, Kept
 
-_MOST_ATTEMPTS = 2**62
+_MOST_ATTEMPTS = 2**40
 _MOST_DIMENSIONS = 2**20
 # Survivors of a block that are held against each other at a time: 128^2 / 2 pairs decided in
 # float64, some 0.3 ms.
@@ -111,7 +111,7 @@ def greedy(
     attempts: SupportsIndex = 100_000,
     seed: SupportsIndex = 0,
     checkpoint: str | PathLike[str] | None = None,
-    **execution: Unpack[Execution],
+    **effort: Unpack[Effort],
 ) -> Greedy:
     """Try random directions, and accept those within a tolerance of all accepted before.
 
@@ -131,8 +131,9 @@ def greedy(
         A file to keep the state in, every half a minute and at the end, also after Ctrl-C.  Where
         there is one of the same d, tolerance and seed, it is gone on with; more attempts go on
         beyond those it has.
-    **execution
-        ``threads``, ``progress`` (of attempts), ``backend``; see `Execution`.
+    **effort
+        How to compute (see `superpos_fast.capacity.Effort`); ``progress`` is of attempts, and one
+        that returns False stops the run: the record then has fewer attempts.
 
     Returns
     -------
@@ -166,7 +167,7 @@ def greedy(
     tolerance = one_threshold(cosine, angle, False)
     wanted = check_count(attempts, "attempts", 1, _MOST_ATTEMPTS)
     key = check_count(seed, "seed", 0, 2**64 - 1)
-    allowed = resources(execution)
+    allowed = resources_of(effort)
     state = _State(depth, tolerance, key, checkpoint)
     kernels = choose_backend(allowed.backend).kernels
     with ieee_mode(), Crew(allowed.threads) as crew:
@@ -174,16 +175,17 @@ def greedy(
         kept = Kept(kernels, depth, tolerance)
         kept.add(state.vectors())
         walk = _Walk(state, kept, crew)
-        with reporting(allowed.progress, wanted) as advance:
-            advance(min(state.attempts, wanted))
+        going = True
+        with reporting(allowed.progress, wanted, done=min(state.attempts, wanted)) as advance:
             try:
-                while state.attempts < wanted:
+                while going and state.attempts < wanted:
                     before = state.attempts
                     walk.block(wanted)
-                    advance(state.attempts - before)
+                    going = advance(state.attempts - before)
                     state.save_at_times()
             finally:
                 state.save()
+    wanted = min(wanted, state.attempts)
     accepted = state.accepted[: np.searchsorted(state.accepted, wanted)]
     vectors = walk.rows()[: len(accepted)]
     return Greedy(depth, tolerance, wanted, key, accepted, vectors, time.perf_counter() - begin)

@@ -9,13 +9,14 @@ from typing import Any, SupportsFloat, SupportsIndex, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..blocks import Source
 from ..closest import coherence
-from ..execution import Execution, resources
 from ..floating import ieee_mode
 from ..moments import rms_cosine
 from ..progress import reporting
 from ..results import ArrayRecord
-from ..vectors import Matrix, as_matrix, check_count
+from ..vectors import Matrix, as_source, check_count
+from .effort import Effort, quietly, resources_of
 
 _THRESHOLD = 0.5
 _MOST_TRIALS = 2**24
@@ -138,7 +139,7 @@ def readout(
     trials: SupportsIndex = 100,
     *,
     seed: SupportsIndex = 0,
-    **execution: Unpack[Execution],
+    **effort: Unpack[Effort],
 ) -> Readout:
     """Superpose k features, read every feature back by its own direction, and count the errors.
 
@@ -152,8 +153,8 @@ def readout(
         Sums for each k.
     seed : int
         Of which features are active.
-    **execution
-        How to compute the coherence (see `Execution`); ``progress`` is of rows read.
+    **effort
+        How to compute (see `superpos_fast.capacity.Effort`); ``progress`` is of rows read.
 
     Returns
     -------
@@ -183,12 +184,12 @@ def readout(
     counts = np.atleast_1d(np.asarray(k))
     repeats = check_count(trials, "trials", 1, _MOST_TRIALS)
     key = check_count(seed, "seed", 0, 2**64 - 1)
-    allowed = resources(execution)
-    quiet: Execution = {**execution, "progress": False}
+    allowed = resources_of(effort)
+    quiet = quietly(effort)
     # The coherence first: it refuses what is no matrix of directions.
     closest = coherence(vectors, **quiet)
     typical = rms_cosine(vectors, **quiet)
-    rows = as_matrix(vectors, "vectors")
+    rows = as_source(vectors, "vectors")
     n, d = rows.shape
     active = [check_count(one.item(), "k", 1, n) for one in counts.ravel()]
     if not active:
@@ -207,19 +208,19 @@ def readout(
 class _Tally:
     """What all features read of the sums of one k."""
 
-    def __init__(self, rows: Any, k: int, trials: int, seed: list[int], advance: Any) -> None:
-        self._n, self._k, self._trials = len(rows), k, trials
+    def __init__(self, rows: Source, k: int, trials: int, seed: list[int], advance: Any) -> None:
+        self._n, self._k, self._trials = rows.shape[0], k, trials
         rng = np.random.default_rng(seed)
         self._active = np.stack([rng.choice(self._n, k, replace=False) for _ in range(trials)])
         sums = np.zeros((trials, rows.shape[1]))
         for place in self._active.T:
-            sums += _units(rows[place])
+            sums += _units(rows.take(place))
         self._squares = np.zeros(2)
         self._wrong = np.zeros(2, np.int64)
         self._right = np.ones(trials, bool)
         step = max(1, _READ_ENTRIES // max(rows.shape[1], trials))
         for start in range(0, self._n, step):
-            block = _units(rows[start : start + step])
+            block = _units(rows.rows(start, min(start + step, self._n)))
             self._add(start, block @ sums.T)
             advance(len(block))
 

@@ -13,17 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..closest import coherence
-from ..execution import Execution, resources
+from ..execution import Execution
+from ..generated import random_rows
 from ..progress import reporting
 from ..results import ArrayRecord
 from ..store import read, write
 from ..vectors import check_count
 from .chance import Maximum, Null, null
 from .directions import BLOCK, directions, trial_seed
+from .effort import Effort, quietly, resources_of
 
 _MOST_TRIALS = 2**40
 _SECONDS_BETWEEN_CHECKPOINTS = 30.0
-# Of the memory cap, for each of two blocks of rows.
+# Of the memory cap, for a table or a part of one.
 _SHARE = 4
 
 
@@ -104,7 +106,7 @@ def sample_coherence(
     *,
     seed: SupportsIndex = 0,
     checkpoint: str | PathLike[str] | None = None,
-    **execution: Unpack[Execution],
+    **effort: Unpack[Effort],
 ) -> CoherenceSample:
     """Measure the coherence of n random directions, again and again.
 
@@ -119,9 +121,10 @@ def sample_coherence(
     checkpoint : path, optional
         A file to keep the trials in, every half a minute and at the end, also after Ctrl-C; where
         there is one of the same n, d and seed, it is gone on with.
-    **execution
-        How to compute (see `Execution`); ``progress`` is of trials, and tables beyond ``memory``
-        are drawn in parts, and drawn anew, instead of stored.
+    **effort
+        How to compute (see `superpos_fast.capacity.Effort`).  ``progress`` is of trials, and one
+        that returns False stops the run: the record then has fewer.  Tables that take more than a
+        quarter of ``memory`` are drawn in parts, and drawn anew, instead of stored.
 
     Returns
     -------
@@ -149,9 +152,9 @@ def sample_coherence(
     count, depth = check_count(n, "n", 2), check_count(d, "d", 1)
     wanted = check_count(trials, "trials", 1, _MOST_TRIALS)
     key = check_count(seed, "seed", 0, 2**64 - 1)
-    allowed = resources(execution)
+    allowed = resources_of(effort)
     room = allowed.memory_for(count) // (4 * depth * _SHARE) // BLOCK * BLOCK
-    options: Execution = {**execution, "progress": False}
+    options = quietly(effort)
     path = None if checkpoint is None else Path(checkpoint)
     run = {"sample_coherence": [count, depth, key], "numpy": np.__version__}
     results = _results(path, run)
@@ -164,13 +167,13 @@ def sample_coherence(
             write(path, run, {"results": np.array(results)})
             saved = len(results)
 
-    with reporting(allowed.progress, wanted) as advance:
-        advance(min(len(results), wanted))
+    going = True
+    with reporting(allowed.progress, wanted, done=min(len(results), wanted)) as advance:
         try:
-            while len(results) < wanted:
+            while going and len(results) < wanted:
                 table = trial_seed(key, len(results))
                 results.append(_maxima(count, depth, table, max(BLOCK, room), options))
-                advance(1)
+                going = advance(1)
                 if time.monotonic() - at_hand > _SECONDS_BETWEEN_CHECKPOINTS:
                     save()
         finally:
@@ -188,19 +191,12 @@ def _results(path: Path | None, run: dict[str, Any]) -> list[tuple[float, float]
     return [(value, row) for value, row in arrays["results"].tolist()]
 
 
-def _maxima(n: int, d: int, seed: int, step: int, options: Execution) -> tuple[float, float]:
-    """Return a table's largest |cos|, and its first row's, from parts of `step` rows."""
-    largest, of_first = 0.0, 0.0
-    parts = [(start, min(start + step, n)) for start in range(0, n, step)]
-    for number, (start, stop) in enumerate(parts):
-        rows = directions(d, seed, start, stop)
-        if len(rows) > 1:
-            largest = max(largest, coherence(rows, **options))
-        if number == 0:
-            first = rows[:1]
-        rest = rows[1:] if number == 0 else rows
-        if len(rest):
-            of_first = max(of_first, coherence(first, rest, **options))
-        for other in parts[number + 1 :]:
-            largest = max(largest, coherence(rows, directions(d, seed, *other), **options))
-    return largest, of_first
+def _maxima(n: int, d: int, seed: int, room: int, options: Execution) -> tuple[float, float]:
+    """Return a table's largest |cos|, and its first row's; tables beyond `room` rows in parts."""
+    first = directions(d, seed, 0, 1)
+    if n <= room:
+        table = directions(d, seed, 0, n)
+        return coherence(table, **options), coherence(first, table[1:], **options)
+    parts = ((max(1, start), min(start + room, n)) for start in range(0, n, room))
+    of_first = max(coherence(first, directions(d, seed, *part), **options) for part in parts)
+    return coherence(random_rows(n, d, seed=seed, block=BLOCK), **options), of_first

@@ -14,7 +14,6 @@ from typing import Any, SupportsIndex, Unpack
 
 from ..angles import cosine_of, real_numbers
 from ..checks import check_choice
-from ..execution import Execution, resources
 from ..progress import reporting
 from ..store import read, write
 from ..vectors import check_count
@@ -22,6 +21,7 @@ from .adsorption import greedy
 from .bracket import bounds
 from .chance import null
 from .directions import trial_seed
+from .effort import Effort, resources_of
 from .floors import coherence_floor
 from .sampling import sample_coherence
 from .upper import MOST_DIMENSIONS
@@ -128,7 +128,7 @@ class _Settings:
     attempts: int
     trials: int
     seed: int
-    execution: Execution
+    effort: Effort
 
 
 def _row(
@@ -158,7 +158,7 @@ def _bounds_at(d: int, cosine: float, settings: _Settings) -> Rows:
 
 def _greedy_at(d: int, cosine: float, settings: _Settings) -> Rows:
     found = greedy(
-        d, cosine=cosine, attempts=settings.attempts, seed=settings.seed, **settings.execution
+        d, cosine=cosine, attempts=settings.attempts, seed=settings.seed, **settings.effort
     )
     yield _row(
         d, "angle", "greedy", "measured", f"{settings.attempts} attempts",
@@ -175,7 +175,7 @@ def _random_at(d: int, cosine: float, settings: _Settings) -> Rows:
     counts = sorted(
         greedy(
             d, cosine=cosine, attempts=attempts, seed=trial_seed(settings.seed, trial),
-            **settings.execution,
+            **settings.effort,
         ).before_first_refusal
         for trial in range(settings.trials)
     )  # fmt: skip
@@ -196,7 +196,7 @@ def _floor_of(d: int, n: int, settings: _Settings) -> Rows:
 
 
 def _sample_of(d: int, n: int, settings: _Settings) -> Rows:
-    found = sample_coherence(n, d, settings.trials, seed=settings.seed, **settings.execution)
+    found = sample_coherence(n, d, settings.trials, seed=settings.seed, **settings.effort)
     yield _row(
         d, "n", "sample", "measured", f"mean of {settings.trials}", math.log10(n),
         float(found.values.mean()), n=n, seed=settings.seed,
@@ -226,7 +226,7 @@ def sweep(
     trials: SupportsIndex = 10,
     seed: SupportsIndex = 0,
     checkpoint: str | PathLike[str] | None = None,
-    **execution: Unpack[Execution],
+    **effort: Unpack[Effort],
 ) -> Sweep:
     """Return bounds and experiments for many dimensions and tolerances, as a tidy table.
 
@@ -252,8 +252,9 @@ def sweep(
     checkpoint : path, optional
         A file to keep the finished rows in; where there is one of a sweep with the same attempts,
         trials and seed, what it has is not done again.
-    **execution
-        How to compute (see `Execution`); ``progress`` is of cells.
+    **effort
+        How to compute (see `superpos_fast.capacity.Effort`); ``progress`` is of cells, and
+        one that returns False stops the sweep: the table then has fewer rows.
 
     Returns
     -------
@@ -273,7 +274,7 @@ def sweep(
     >>> [(row.d, row.name, row.n) for row in upper]
     [(64, 'relative', 123), (100, 'relative', 412)]
     """
-    options: Execution = {**execution, "progress": False}
+    options: Effort = {**effort, "progress": False}
     settings = _Settings(
         check_count(attempts, "attempts", 1),
         check_count(trials, "trials", 1),
@@ -286,7 +287,7 @@ def sweep(
     path = None if checkpoint is None else Path(checkpoint)
     run = {"sweep": [settings.attempts, settings.trials, settings.seed]}
     done = _done(path, run)
-    with reporting(resources(execution).progress, len(cells)) as advance:
+    with reporting(resources_of(effort).progress, len(cells)) as advance:
         for method, d, value, work in cells:
             key = json.dumps([method, d, value])
             if key not in done:
@@ -296,12 +297,13 @@ def sweep(
                 done[key] = [{**asdict(row), "seconds": seconds} for row in rows]
                 if path is not None:
                     write(path, {**run, "rows": done}, {})
-            advance(1)
+            if not advance(1):
+                break
     return Sweep(
         tuple(
             Measurement(**row)
             for method, d, value, _ in cells
-            for row in done[json.dumps([method, d, value])]
+            for row in done.get(json.dumps([method, d, value]), [])
         )
     )
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from ...blocks import Rows
+from ...generated import rows as generated_rows
 from ...vectors import check_count
 
 _BLOCK_BYTES = 2**24
@@ -85,6 +87,20 @@ class Frame:
         )
         for start in range(0, self.n, step):
             yield self._block(start, min(start + step, self.n))
+
+    def source(self, block: int = 4096) -> Rows:
+        """Return the rows to be generated when they are read, `block` at a time, stored nowhere.
+
+        As of `superpos_fast.rows`, for any function of this package.
+
+        Examples
+        --------
+        >>> import superpos_fast
+        >>> from superpos_fast.capacity import frames
+        >>> superpos_fast.count(frames.kerdock(6).source(), cosine=0.125)
+        2162688
+        """
+        return generated_rows(self.n, self.d, self._block, key=self.name, block=block)
 
     def array(self) -> NDArray[Any]:
         """Return all rows, shape (n, d)."""
