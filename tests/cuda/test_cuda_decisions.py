@@ -125,6 +125,7 @@ def test_tiles(module, rows, columns, depth, shift):
         left_squares=squares, right_squares=others, shift=shift, out=out, out_stride=columns + 3,
     )  # fmt: skip
     across = None if shift == formats.ACROSS else shift
-    expected = reference.tile_cosines(reference.Workspace(), one, two, q, r, across)
+    pieces = reference.PieceSide(one, q), reference.PieceSide(two, r)
+    expected = reference.piece_cosines(None, *pieces, across)
     same_bits(out.get()[:, :columns], expected)
     assert (out.get()[:, columns:] == 7.0).all()
