@@ -97,14 +97,15 @@ class Coding:
     def along(self, screens: Screens, directions: Any) -> Coding:
         """Return the same coding of products with some orthonormal rows.
 
-        These are divided so that their norm is at most 1 whatever they are off by.  A product with
-        one is off by gamma_m, m the longest chain of its roundings, and all by sqrt(rows) of that.
+        These are divided so that their norm is at most 1 whatever they are off by: rounded to
+        float32 after that, the matrix is off by sqrt(rows) 2^-24 at most.  A product with one is
+        off by gamma_m, m the longest chain of its roundings, and all by sqrt(rows) of that.
         """
         count, depth = directions.shape
         narrow = directions.astype(np.float32)
         wide = narrow.astype(np.float64)
         off = float(np.linalg.norm(wide @ wide.T - np.eye(count)))
-        narrow *= np.float32((1.0 - 2.0**-22) / sqrt(1.0 + off))
+        narrow *= np.float32((1.0 - sqrt(count) * 2.0**-22) / sqrt(1.0 + off))
         chain = screens.chain(depth) * UNIT_ROUNDOFF_32
         offness = sqrt(count) * (chain / (1.0 - chain) * (1.0 + 2.0**-10) + depth * 2.0**-126)
         return replace(

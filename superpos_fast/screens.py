@@ -237,8 +237,9 @@ class CodeScreen:
         self._packer.fill(group, self._problem.crew.each)
         left, right = self._sides
         longest = float(left.facts[2].max())
+        length = 1.0 + 2.0**-20 + self._coding.offness
         self._slacks = (
-            code_slack(left.facts, 1.0 + 2.0**-20, self._coding.deviations) + self._coding.constant,
+            code_slack(left.facts, length, self._coding.deviations) + self._coding.constant,
             code_slack(right.facts, longest, self._coding.deviations),
         )
         for side, slack in zip(self._sides, self._slacks, strict=True):
