@@ -60,7 +60,16 @@ class ArrayRows:
 
     def take(self, indices: Any) -> Any:
         """Return a copy of the listed rows."""
-        return self.array[indices]
+        found = self.array[indices]
+        if self._map is not None and len(indices):
+            # A row here and there has the system map up to 2 MiB around each.
+            first, last = (
+                int(np.min(indices)) * self._stride,
+                (int(np.max(indices)) + 1) * self._stride,
+            )
+            if last - first > 4 * _AHEAD:
+                self._map.forget(first, last - first)
+        return found
 
     def expect(self, now: Iterable[range], later: Iterable[range]) -> None:
         """Have the system read what will be next, if it lies in a file."""
