@@ -11,7 +11,8 @@ Seconds for all pairs of n vectors by each way that tiles may go:
   kernel of ours, c instructions a pair in the fold and E the rate of these.
 
 Expected survivors of the fp16 screen are the pairs of random directions within two bounds of their
-coherence (`superpos_fast.null`); the bounds' residuals are measured here, on 64 random rows.
+coherence (`superpos_fast.capacity.null`); the bounds' residuals are measured here, on 64 random
+rows.
 
 Of the rates only 798 TFLOP/s (bf16) and 3.0 TB/s of the H100 come from a measurement; the others
 are scaled from data sheets.
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from superpos_fast import null
+from superpos_fast.capacity import null
 
 # Instructions a pair of a fold in registers: scale, bound, its rounding, two comparisons, a vote.
 FOLD_INSTRUCTIONS = 6
@@ -103,8 +104,8 @@ def survivors(n: int, depth: int) -> float:
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     lost = np.linalg.norm(rows - (rows * 16).astype(np.float16).astype(np.float64) / 16, axis=1)
     bound = 2 * lost.max() + depth * 2.0**-22
-    coherence = null.coherence_quantile(n, depth, 0.5)
-    return n * (n - 1) / 2 * float(null.tail(depth, max(coherence - 2 * bound, 0.0)))
+    chance = null(n, depth)
+    return chance.count(cosine=max(chance.coherence.quantile(0.5) - 2 * bound, 0.0)).mean
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -3,7 +3,6 @@
 import dataclasses
 from functools import partial
 
-import frames
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +12,7 @@ import family_oracles as naive
 from helpers import gaussian
 from strategies import FEW, TABLE, TIES, executions, tables, two_tables
 from superpos_fast import Nearest, coherence, nearest
+from superpos_fast.capacity import frames
 
 
 def agree(found, expected):
@@ -145,7 +145,7 @@ def test_equal_and_opposite_rows(dtype):
 
 
 def test_nothing_but_ties():
-    for table in (np.ones((150, 9)), frames.basis(150), frames.hadamard(7)):
+    for table in (np.ones((150, 9)), frames.basis(150).array(), frames.hadamard(7).array()):
         found = check(table, k=5)
         assert found.indices[0].tolist() == [1, 2, 3, 4, 5]
         assert found.indices[3].tolist() == [0, 1, 2, 4, 5]

@@ -4,7 +4,6 @@ import dataclasses
 import math
 from functools import partial
 
-import frames
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +13,7 @@ import family_oracles as naive
 from helpers import gaussian
 from strategies import FEW, TABLE, TIES, executions, seeds, tables, two_tables
 from superpos_fast import babel, coherence, mmcs, mutual_nearest, nearest
+from superpos_fast.capacity import frames
 
 
 def directions(found):
@@ -97,7 +97,7 @@ def test_a_table_meets_its_own_shuffle():
 
 
 def test_nothing_in_common():
-    basis = frames.basis(20)
+    basis = frames.basis(20).array()
     assert directions(mmcs(basis[:5], basis[5:])) == (0.0, 0.0)
     assert mutual_nearest(basis[:5], basis[5:]).tolist() == [[0, 0]]
     assert directions(mmcs(basis, basis[:5])) == (0.25, 1.0)
@@ -128,9 +128,9 @@ def test_mmcs_is_a_mean_of_nearest():
 
 
 def test_babel_of_frames():
-    assert babel(frames.basis(30), 4).tolist() == [0, 0, 0, 0]
-    assert babel(frames.e8(), 60).tolist() == [min(k, 56) / 2 for k in range(1, 61)]
-    assert babel(frames.kerdock(4), 130)[-1] == 32
+    assert babel(frames.basis(30).array(), 4).tolist() == [0, 0, 0, 0]
+    assert babel(frames.e8().array(), 60).tolist() == [min(k, 56) / 2 for k in range(1, 61)]
+    assert babel(frames.kerdock(4).array(), 130)[-1] == 32
     assert babel(np.ones((9, 4)), 8).tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 from functools import partial
 
-import frames
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +13,7 @@ from helpers import few
 from selection_checks import CHOICES, EVERY, LINE_ANGLES, agree, check_pairs
 from strategies import FEW, TABLE, TIES, executions, seeds, tables, two_tables
 from superpos_fast import coherence, count, pairs, within_tolerance
+from superpos_fast.capacity import frames
 
 # Pairs over a threshold
 
@@ -72,7 +72,7 @@ def test_ties_are_cut_at_the_lowest_pairs(table, seed, signed, execution):
 
 
 def test_all_pairs():
-    for table in (TABLE, np.ones((30, 4)), frames.e8()):
+    for table in (TABLE, np.ones((30, 4)), frames.e8().array()):
         angles = naive.pair_cosines(table)
         everything = len(angles.values())
         found = check_pairs(angles, table, top=everything)
@@ -99,7 +99,7 @@ def test_no_pairs():
 
 
 def test_plans_with_ties_everywhere():
-    table = frames.kerdock(4)[np.random.default_rng(9).permutation(144)].repeat(5, axis=0)
+    table = frames.kerdock(4).array()[np.random.default_rng(9).permutation(144)].repeat(5, axis=0)
     angles = naive.pair_cosines(table)
     for top in (1440, 1441, 50_000):
         expected = naive.pairs(angles, top=top)

@@ -4,14 +4,13 @@ import dataclasses
 import math
 from functools import partial
 
-import frames
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import family_oracles as naive
-from helpers import few, gaussian
+from helpers import few, gaussian, whole_simplex
 from selection_checks import (
     CHOICES,
     EVERY,
@@ -23,6 +22,7 @@ from selection_checks import (
 )
 from strategies import FEW, TABLE, TIES, executions, seeds, tables, two_tables
 from superpos_fast import count, pairs, within_tolerance
+from superpos_fast.capacity import frames
 
 ASKED = [pairs, count, within_tolerance]
 
@@ -82,8 +82,8 @@ def test_few_counts():
     assert count(np.ones((9, 4)), cosine=1) == 36
     assert count([[1, 0], [-2, 0], [3, 0]], angle=0, signed=True) == 1
     assert count([[1, 0], [-2, 0], [3, 0]], angle=180, signed=True) == 3
-    assert count(frames.simplex(3), angle=120, signed=True) == 3
-    assert count(frames.simplex(3), cosine=np.nextafter(-0.5, 0), signed=True) == 0
+    assert count(whole_simplex(3), angle=120, signed=True) == 3
+    assert count(whole_simplex(3), cosine=np.nextafter(-0.5, 0), signed=True) == 0
     assert count(np.eye(3), np.eye(3)[:2], cosine=0.5) == 2
 
 
@@ -120,8 +120,8 @@ def test_tolerances_by_angle(table, angle, execution):
 def test_few_tolerances():
     assert within_tolerance(np.eye(9), angle=90)
     assert within_tolerance(np.eye(9), cosine=0)
-    assert within_tolerance(frames.e8(), angle=60)
-    assert not within_tolerance(frames.e8(), angle=60.000001)
+    assert within_tolerance(frames.e8().array(), angle=60)
+    assert not within_tolerance(frames.e8().array(), angle=60.000001)
     assert within_tolerance(np.ones((5, 2)), angle=0)
     assert not within_tolerance(np.ones((5, 2)), angle=0.001)
     assert not within_tolerance([[1, 0], [-1, 0]], angle=45)
