@@ -305,3 +305,71 @@ class SecondMoment:
             for column, (above, square) in enumerate(self.strips(triangle), self.first):
                 products = units[:, :column] @ above[0, :, 0] + units[:, column] * square[0, 0, 0]
                 out[some] += units[:, column] * products
+
+
+class SmoothSets:
+    """Sums over all pairs of each of several sets of `count` vectors.
+
+    With e_ij = exp(sharpness (c_ij^2 - level)) and c_ij = <x_i, x_j>.
+    """
+
+    def __init__(self, count: int, depth: int) -> None:
+        del count, depth
+
+    def add(self, sets: Any, sharpness: Any, levels: Any) -> tuple[Any, Any, Any]:
+        """Return sums of e over ordered pairs, largest c^2 - level, and sums of c e x_j over j."""
+        cosines = sets @ sets.swapaxes(1, 2)
+        own = np.arange(sets.shape[1])
+        excess = cosines**2 - levels[:, None, None]
+        excess[:, own, own] = -np.inf
+        shares = np.exp(np.minimum(sharpness[:, None, None] * excess, 600.0))
+        return shares.sum(axis=(1, 2)), excess.max(axis=(1, 2)), (cosines * shares) @ sets
+
+
+class SmoothPass:
+    """The same of one set, tile by tile; tiles that share no rows may be added at once."""
+
+    UNIT = 1
+
+    def __init__(self, count: int, depth: int) -> None:
+        self._points = np.zeros((count, depth))
+        self.gradient = np.zeros((count, depth))
+
+    @staticmethod
+    def bytes(count: int, depth: int) -> int:
+        """Return the size of the buffers."""
+        return 16 * count * depth
+
+    def fill(self, points: Any, start: int) -> None:
+        """Take unit vectors, from row `start` on; their gradient is 0."""
+        some = slice(start, start + len(points))
+        self._points[some], self.gradient[some] = points, 0.0
+
+    def add(
+        self,
+        own: SmoothWorkspace,
+        tile: tuple[int, int, int, int],
+        terms: tuple[Any, Any],
+        least: float,
+    ) -> tuple[float, float]:
+        """Return the sum of e over a tile's pairs i < j, and the largest c^2 - level.
+
+        `tile` is (row, row end, column, column end); `terms` are (sharpness, level).  Magnitudes
+        below `least` may be left out; here none is.
+        """
+        del own, least
+        sharpness, level = (float(term) for term in terms)
+        count = len(self._points)
+        rows, columns = (np.arange(low, min(high, count)) for low, high in (tile[:2], tile[2:]))
+        cosines = self._points[rows] @ self._points[columns].T
+        excess = np.where(rows[:, None] < columns, cosines**2 - level, -np.inf)
+        shares = np.exp(np.minimum(sharpness * excess, 600.0))
+        self.gradient[rows] += (cosines * shares) @ self._points[columns]
+        self.gradient[columns] += (cosines * shares).T @ self._points[rows]
+        return float(shares.sum()), float(excess.max(initial=-np.inf))
+
+
+class SmoothWorkspace:
+    """One thread's buffers: none."""
+
+    BYTES = 0

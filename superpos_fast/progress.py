@@ -13,15 +13,17 @@ Advance = Callable[[int], bool]
 
 
 @contextlib.contextmanager
-def reporting(progress: Progress, total: int, depth: int = 0, done: int = 0) -> Iterator[Advance]:
+def reporting(
+    progress: Progress, total: int, depth: int = 0, done: int = 0, unit: str = "pair"
+) -> Iterator[Advance]:
     """Yield the function to call with each number of pairs done, beside those `done` before.
 
-    With a `depth` a pair stands for so many multiply-adds.
+    With a `depth` a pair stands for so many multiply-adds; another `unit` than pairs is named.
     """
     if progress is False:
         yield lambda pairs: True
     elif progress is True:
-        with _bar(total, depth, done) as advance:
+        with _bar(total, depth, done, unit) as advance:
             yield advance
     else:
 
@@ -34,11 +36,11 @@ def reporting(progress: Progress, total: int, depth: int = 0, done: int = 0) -> 
 
 
 @contextlib.contextmanager
-def _bar(total: int, depth: int, done: int) -> Iterator[Advance]:
+def _bar(total: int, depth: int, done: int, unit: str) -> Iterator[Advance]:
     from tqdm.auto import tqdm
 
     begin = time.perf_counter()
-    with tqdm(total=total, initial=done, unit="pair", unit_scale=True) as bar:
+    with tqdm(total=total, initial=done, unit=unit, unit_scale=True) as bar:
 
         def advance(pairs: int) -> bool:
             bar.update(pairs)

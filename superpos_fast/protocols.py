@@ -161,6 +161,9 @@ class Kernels(Protocol):
         the ranks ``listed``, and the sum of magnitudes.
     SecondMoment : type
         Sums of products of unit rows.
+    SmoothSets, SmoothPass, SmoothWorkspace : type
+        Sums of exponentials of squared cosines with their gradient: of small sets, of one set tile
+        by tile, and a thread's buffers for the latter.
     """
 
     @property
@@ -173,6 +176,12 @@ class Kernels(Protocol):
     def TotalFold(self) -> FoldKind: ...
     @property
     def SecondMoment(self) -> Any: ...
+    @property
+    def SmoothSets(self) -> Any: ...
+    @property
+    def SmoothPass(self) -> Any: ...
+    @property
+    def SmoothWorkspace(self) -> Any: ...
 
     def limits(self, depth: int, memory: int, /) -> Limits:
         """Return how work on vectors of that depth is cut within so many bytes."""

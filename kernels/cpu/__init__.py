@@ -6,6 +6,7 @@ rows           survey, scale, the deciding dot product and cosine of a pair
 panels         packing
 micro_f32      register block of the screen           micro_f64   of the decision
 screens        tile walk of the screen                decisions   of the decision
+smooth_maximum sums of exponentials of squared cosines, and their gradient
 second_moment  sums of products of unit rows, and rows' energies in them
 
 What the engine holds, NumPy arrays in and NumPy arrays out:

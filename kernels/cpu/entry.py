@@ -20,6 +20,9 @@ from .deciding import piece_side as piece_side
 from .deciding import scale as scale
 from .deciding import survey as survey
 from .moments import SecondMoment as SecondMoment
+from .smooth_pass import SmoothPass as SmoothPass
+from .smooth_pass import SmoothSets as SmoothSets
+from .smooth_pass import SmoothWorkspace as SmoothWorkspace
 from .tile_folds import BestFold as BestFold
 from .tile_folds import RanksFold as RanksFold
 from .tile_folds import TotalFold as TotalFold

@@ -69,12 +69,13 @@ def panel_places(builder: Any, a_at: Any, b_at: Any, depth: Any) -> tuple[list[A
 
 
 def accumulate(builder: Any, words: Vectors, left: Any, right: Any, depth: Any) -> list[Any]:
-    """Emit prolog and main loop; return the block's sums in registers.
+    """Emit prolog and main loop; return the block's sums in registers, row after row.
 
     A side is (data, where each row or vector of columns begins, step from depth to depth).
     """
     (a, rows, a_step), (b, columns, b_step) = left, right
-    with depth_loop(builder, depth, UNROLL, [words.zero()] * len(_PLACES)) as (k, sums):
+    start = [words.zero()] * (len(rows) * len(columns))
+    with depth_loop(builder, depth, UNROLL, start) as (k, sums):
         for turn in range(UNROLL):
             here = builder.add(k, index(turn))
             a_here, b_here = builder.mul(here, a_step), builder.mul(here, b_step)
@@ -83,7 +84,7 @@ def accumulate(builder: Any, words: Vectors, left: Any, right: Any, depth: Any) 
                 entry = builder.load(builder.gep(a, [builder.add(at, a_here)]))
                 spread = words.broadcast(builder, entry)
                 for v, column in enumerate(loaded):
-                    place = row * VECTORS + v
+                    place = row * len(columns) + v
                     sums[place] = multiply_add(builder, spread, column, sums[place])
     return sums
 

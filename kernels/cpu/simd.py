@@ -124,6 +124,9 @@ class Vectors:
     def minimum(self, builder: ir.IRBuilder, left: Any, right: Any) -> Any:
         return builder.select(builder.fcmp_ordered("<", left, right), left, right)
 
+    def maximum(self, builder: ir.IRBuilder, left: Any, right: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", left, right), left, right)
+
 
 def index(value: int) -> Any:
     """Return an integer constant of the width that addresses and counts have."""

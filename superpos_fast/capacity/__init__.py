@@ -5,8 +5,8 @@ Theory, in logarithms, up to a million dimensions: `bounds` (rigorous, from both
 `frames` (sets of lines whose cosines are known exactly).
 
 Experiments, each reproducible from a seed: `sample_coherence` (random directions against the null
-model), `greedy` (random sequential adsorption), `readout` (features superposed and read back), and
-`sweep`, a table of all of these.
+model), `greedy` (random sequential adsorption), `pack` (lines moved apart as far as they go),
+`readout` (features superposed and read back), and `sweep`, a table of all but the last two.
 
 Names are imported when they are asked for, so that `import superpos_fast` takes no longer for them.
 """
@@ -32,8 +32,11 @@ if TYPE_CHECKING:
     from .features import readout as readout
     from .floors import CoherenceFloor as CoherenceFloor
     from .floors import coherence_floor as coherence_floor
+    from .packing import Packing as Packing
+    from .packing import pack as pack
     from .sampling import CoherenceSample as CoherenceSample
     from .sampling import sample_coherence as sample_coherence
+    from .search import Milestone as Milestone
     from .tables import Measurement as Measurement
     from .tables import Sweep as Sweep
     from .tables import sweep as sweep
@@ -46,7 +49,9 @@ _ROOMS = {
     "effort": ("Effort",),
     "features": ("Readout", "readout"),
     "floors": ("CoherenceFloor", "coherence_floor"),
+    "packing": ("Packing", "pack"),
     "sampling": ("CoherenceSample", "sample_coherence"),
+    "search": ("Milestone",),
     "tables": ("Measurement", "Sweep", "sweep"),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}

@@ -1,0 +1,351 @@
+"""The search for a packing: restarts, shared among threads, of which the best are refined.
+
+A restart's descent hangs on its number alone, and the best are chosen by coherence and number, so
+that the result is the same for any number of threads.  Three sizes are told apart by N^2 d:
+
+small    groups of restarts go in step through one function in float64, a group on each thread; the
+         best few are then annealed to ten digits, and the smallest refined by linear programs
+middling a restart on each thread, in float32
+large    one restart after another, each pass on all threads, in float32
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from math import inf
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from ..crew import Crew
+from ..protocols import Kernels
+from .annealing import Annealed, Schedule, anneal
+from .checkpoints import Checkpoint
+from .refinement import largest_cosine, refined
+from .smooth_maximum import LargeSmoothMaximum, SmoothMaximum
+from .starts import random_start, start_nearby, symmetric_start
+
+# N^2 d up to which restarts are descended in groups, and up to which each is on one thread.
+SMALL, MIDDLING = 4 * 10**7, 10**9
+# Bytes of L-BFGS memory in a group: with its points it stays in L2.
+_GROUP_BYTES = 2**20
+_LARGEST_GROUP = 64
+# Restarts unless told otherwise: so many in all times N^2 d.
+_MOST_RESTARTS, _RESTART_WORK = 1024, 3 * 10**7
+# Where annealing begins, in units of d where all pairs count, or nearly.
+_SOFT, _SHARP, _USUAL = 1.0, 6.0, 3.0
+# Where it begins from a start, in units of 1 / max c^2, if that is sharper.
+_LOCAL = 20.0
+_COARSE = Schedule(factor=4.0, steps=100, gap=1e-3)
+_FINE = Schedule(factor=4.0, steps=200, gap=1e-9)
+_SINGLE = Schedule(factor=2.0, steps=150, gap=1e-4)
+# Packings that are refined, of those found.
+_KEPT = 4
+# Directions to move in up to which linear programs are solved.
+_PROGRAM = 400
+# No restart.
+_NEVER = 2**62
+# Share of the time that is left for refinement.
+_REFINING = 0.1
+# What the arrays of a restart under way are called in a checkpoint, after this.
+_STATE = "under_way_"
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """A point in a search at which it had something better than before.
+
+    Attributes
+    ----------
+    restart : int
+        The restart that got there.
+    steps : int
+        Its group's steps.
+    coherence : float
+        The largest |cos| reached, as the descent saw it.
+    seconds : float
+        Since the call began; left out of comparisons.
+    """
+
+    restart: int
+    steps: int
+    coherence: float
+    seconds: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is searched for, checked.
+
+    Attributes
+    ----------
+    n, d, seed, restarts, max_steps, seconds
+        As they are given to `pack`.
+    goal : float
+        A coherence that no packing is below.
+    memory : int
+        Steps that L-BFGS remembers.
+    start : ndarray or None
+        Unit vectors.
+    sharpness : float
+        Where annealing begins from them.
+    """
+
+    n: int
+    d: int
+    seed: int
+    restarts: int | None
+    max_steps: int | None
+    seconds: float | None
+    goal: float
+    memory: int
+    start: Any = None
+    sharpness: float = 0.0
+
+    def beginning(self, start: Any, top: float) -> Wanted:
+        """Return the same from unit vectors on whose largest |cos| is `top`."""
+        sharpness = max(_USUAL * self.d, _LOCAL / top**2) if top > 0.0 else _USUAL * self.d
+        return replace(self, start=start, sharpness=sharpness)
+
+    @property
+    def question(self) -> str:
+        """What makes a checkpoint belong to this search."""
+        what = f"n={self.n}, d={self.d}, seed={self.seed}, max_steps={self.max_steps}"
+        if self.start is None:
+            return what
+        return f"{what}, start={sha256(self.start.tobytes()).hexdigest()[:16]}"
+
+    @property
+    def work(self) -> int:
+        """N^2 d."""
+        return self.n * self.n * self.d
+
+    @property
+    def count(self) -> int:
+        """Number of restarts, if there is time for them."""
+        if self.restarts is not None:
+            return self.restarts
+        if self.start is not None or self.work > MIDDLING:
+            return 1
+        if self.seconds is not None:
+            return 2**62
+        return min(_MOST_RESTARTS, max(2, _RESTART_WORK // self.work))
+
+    @property
+    def group(self) -> int:
+        """Restarts that are descended together."""
+        if self.work > SMALL:
+            return 1
+        return max(1, min(_LARGEST_GROUP, _GROUP_BYTES // (128 * self.n * self.d)))
+
+    @property
+    def schedule(self) -> Schedule:
+        """How each is annealed."""
+        most = 2**62 if self.max_steps is None else self.max_steps
+        return replace(_COARSE if self.work <= SMALL else _SINGLE, most=most, memory=self.memory)
+
+    @property
+    def most_steps(self) -> int:
+        """About the most steps of a descent."""
+        last = self.schedule.last(self.n, np.array([max(self.goal, self.d**-0.5)]))
+        stages = self.schedule.stages(np.array([_SOFT * self.d]), last)
+        return min(self.schedule.most, stages * self.schedule.steps)
+
+    def begin(self, restart: int) -> tuple[Any, float]:
+        """Return a restart's unit vectors and its first sharpness."""
+        if self.start is not None:
+            return start_nearby(self.start, self.seed, restart), self.sharpness
+        if self.work > SMALL:
+            return random_start(self.n, self.d, self.seed, restart), _USUAL * self.d
+        softness = np.random.default_rng([self.seed, restart, 1]).uniform(_SOFT, _SHARP)
+        make = symmetric_start if restart % 2 else random_start
+        return make(self.n, self.d, self.seed, restart), softness * self.d
+
+
+@dataclass(frozen=True, order=True)
+class Candidate:
+    """A packing found: its coherence, or what it is counted as, and its restart."""
+
+    rank: float
+    restart: int
+    points: Any = field(compare=False)
+
+
+class Search:
+    """A search under way.
+
+    Attributes
+    ----------
+    history : list of Milestone
+        What has been reached.
+    """
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        kernels: Kernels,
+        threads: int,
+        checkpoint: Checkpoint,
+        report: Callable[[int], object],
+    ) -> None:
+        self._wanted, self._kernels, self._threads = wanted, kernels, threads
+        self._checkpoint, self._report = checkpoint, report
+        self._begin = perf_counter()
+        self._end = self._begin + (inf if wanted.seconds is None else wanted.seconds)
+        self._deadline = self._end
+        if wanted.seconds is not None and wanted.work <= SMALL:
+            self._deadline -= _REFINING * wanted.seconds
+        self._lock = threading.Lock()
+        self._kept: list[Candidate] = []
+        self._finished: set[int] = set()
+        self._reached = _NEVER
+        self._under_way: dict[str, Any] = {}
+        self.history: list[Milestone] = []
+        self._resume(checkpoint.load())
+
+    @property
+    def restarts(self) -> int:
+        """Restarts that went through all stages."""
+        return len(self._finished)
+
+    @property
+    def _bound_reached(self) -> bool:
+        return self._reached < _NEVER
+
+    def run(self) -> Any:
+        """Return the best packing found, shape (n, d)."""
+        large = self._wanted.work > MIDDLING
+        with Crew(self._threads) as crew:
+            if large:
+                for group in self._groups():
+                    self._descend(group, crew)
+            else:
+                crew.each(lambda group: self._descend(group, None), self._groups())
+            if self._wanted.work <= SMALL:
+                crew.each(self._refine, range(1 if self._bound_reached else len(self._kept)))
+        return min(self._kept).points
+
+    def _groups(self) -> Iterator[range]:
+        """Yield restarts that are to be descended together, until there are enough."""
+        first, step, count = 0, self._wanted.group, self._wanted.count
+        while first < count and first <= self._reached:
+            if perf_counter() >= self._deadline and self._kept:
+                return
+            group = range(first, min(first + step, count))
+            if not self._finished.issuperset(group):
+                yield group
+            first += step
+
+    def _descend(self, group: range, crew: Crew | None) -> None:
+        """Take some restarts through the stages, and keep what is good."""
+        wanted = self._wanted
+        sets = self._taken_up(group)
+        function = self._function(len(group), crew)
+
+        def note() -> None:
+            best = int(sets.tops.argmin())
+            self._note(group[best], sets, best)
+            if crew is not None:
+                state = {name: getattr(sets, name) for name in ("points", "sharpness", "tops")}
+                self._under_way = {**state, "steps": sets.steps, "restart": group[0]}
+                self._save()
+
+        finished = anneal(
+            function,
+            sets,
+            wanted.schedule,
+            deadline=self._deadline,
+            advance=self._advance,
+            note=note,
+        )
+        _, _, sets.tops = function(sets.points, np.arange(len(group)))
+        with self._lock:
+            self._under_way = {}
+            for restart, top, points in zip(group, sets.tops, sets.points, strict=True):
+                if finished and top <= wanted.goal * (1.0 + 2.0 * wanted.schedule.gap):
+                    top, self._reached = wanted.goal, min(self._reached, restart)
+                self._kept.append(Candidate(float(top), restart, points.copy()))
+            self._kept = sorted(self._kept)[:_KEPT]
+            if finished:
+                self._finished.update(group)
+            self._save()
+
+    def _function(self, sets: int, crew: Crew | None) -> SmoothMaximum:
+        n, d = self._wanted.n, self._wanted.d
+        if self._wanted.work <= SMALL:
+            return SmoothMaximum(sets, n, d, self._kernels)
+        return LargeSmoothMaximum(n, d, self._kernels, crew)
+
+    def _taken_up(self, group: range) -> Annealed:
+        """Return a group where it stood when it was saved, or at its beginning."""
+        if int(self._under_way.get("restart", -1)) == group[0]:
+            state = self._under_way
+            points, sharpness, tops = (
+                np.array(state[name]) for name in ("points", "sharpness", "tops")
+            )
+            return Annealed(points, sharpness, tops, int(state["steps"]))
+        starts = [self._wanted.begin(restart) for restart in group]
+        points, sharpness = (np.array(part) for part in zip(*starts, strict=True))
+        return Annealed.fresh(points, sharpness)
+
+    def _refine(self, which: int) -> None:
+        """Anneal a packing on to ten digits; the rest is for linear programs, if it is small."""
+        wanted = self._wanted
+        candidate = self._kept[which]
+        function = self._function(1, None)
+        _, _, tops = function(candidate.points[None], np.arange(1))
+        first = wanted.schedule.last(wanted.n, tops)
+        sets = Annealed(candidate.points[None].copy(), first, tops)
+        fine = replace(_FINE, most=wanted.schedule.most)
+        anneal(function, sets, fine, deadline=self._end)
+        points = sets.points[0]
+        if wanted.n * (wanted.d - 1) <= _PROGRAM and not self._bound_reached:
+            points = refined(points, lambda: perf_counter() >= self._end)
+        found = min(
+            (largest_cosine(candidate.points), 0, candidate.points),
+            (largest_cosine(points), 1, points),
+            key=lambda entry: entry[:2],
+        )
+        self._kept[which] = Candidate(found[0], candidate.restart, found[2])
+        self._note(candidate.restart, sets, 0)
+
+    def _note(self, restart: int, sets: Annealed, which: int) -> None:
+        """Add to the history what is better than what is there."""
+        found = float(sets.tops[which])
+        with self._lock:
+            if not self.history or found < self.history[-1].coherence:
+                self.history.append(
+                    Milestone(restart, sets.steps, found, perf_counter() - self._begin)
+                )
+
+    def _advance(self, steps: int) -> None:
+        with self._lock:
+            self._report(steps)
+
+    def _resume(self, saved: dict[str, Any]) -> None:
+        """Take up what a checkpoint holds."""
+        if not saved:
+            return
+        self._finished = set(saved["finished"].tolist())
+        parts = (saved[name] for name in ("ranks", "restarts", "packings"))
+        self._kept = [Candidate(float(r), int(k), x) for r, k, x in zip(*parts, strict=True)]
+        self._reached = int(saved["reached"])
+        self._under_way = {
+            name[len(_STATE) :]: array for name, array in saved.items() if name.startswith(_STATE)
+        }
+
+    def _save(self) -> None:
+        self._checkpoint.save(
+            {
+                "finished": np.array(sorted(self._finished), np.int64),
+                "ranks": np.array([one.rank for one in self._kept]),
+                "restarts": np.array([one.restart for one in self._kept], np.int64),
+                "packings": np.array([one.points for one in self._kept]),
+                "reached": np.array(self._reached),
+                **{_STATE + name: np.asarray(part) for name, part in self._under_way.items()},
+            }
+        )
