@@ -40,6 +40,15 @@ QUESTIONS = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def environment():
+    """Dask sets OMP_NUM_THREADS=1 here for the workers that it spawns, and leaves it so."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="module")
 def client():
     with (
