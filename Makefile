@@ -20,7 +20,7 @@ help: ## list the targets
 demo: $(VENV)/demo ## the coherence of a real dictionary that ships inside the package
 	$(BIN)/superpos-fast coherence
 
-test: lint types $(VENV)/test ## lint, types and tests: what CI runs, with test-cuda
+test: lint types $(VENV)/test ## lint, types and tests: what CI runs
 	$(BIN)/python -m pytest --ignore=tests/cuda $(PYTEST_FLAGS)
 
 test-cuda: $(VENV)/cuda-test ## tests of the CUDA kernels, on the CPU: NVRTC, emulators
