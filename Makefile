@@ -7,20 +7,29 @@ BIN := $(VENV)/bin
 # target's install never hides the sources from the next one.
 EXTRAS_demo := cli,io
 EXTRAS_test := all,test
+EXTRAS_cuda-test := all,test,cuda-test
 EXTRAS_bench := all,bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench peers clean
+.PHONY: help demo test test-cuda cuda-mutants lint types bench peers clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | \
 		while IFS='|' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
 
 demo: $(VENV)/demo ## the coherence of a real dictionary that ships inside the package
 	$(BIN)/superpos-fast coherence
 
-test: lint types $(VENV)/test ## lint, types and tests: what CI runs
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+test: lint types $(VENV)/test ## lint, types and tests: what CI runs, with test-cuda
+	$(BIN)/python -m pytest --ignore=tests/cuda $(PYTEST_FLAGS)
+
+test-cuda: $(VENV)/cuda-test ## tests of the CUDA kernels, on the CPU: NVRTC, emulators
+	$(BIN)/python tests/cuda/wheels.py
+	$(BIN)/python -m pytest tests/cuda $(PYTEST_FLAGS)
+
+cuda-mutants: $(VENV)/cuda-test ## whether these tests find bugs that are planted
+	$(BIN)/python tests/cuda/wheels.py
+	$(BIN)/python tests/cuda/mutants.py
 
 lint: $(VENV)/test ## ruff: lint and format
 	$(BIN)/ruff check
@@ -49,6 +58,6 @@ $(VENV)/made:
 	$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/demo $(VENV)/test $(VENV)/bench: $(VENV)/%: pyproject.toml setup.cfg | $(VENV)/made
+$(VENV)/demo $(VENV)/test $(VENV)/bench $(VENV)/cuda-test: $(VENV)/%: pyproject.toml setup.cfg | $(VENV)/made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS_$*)]'
 	@touch $@

@@ -1,0 +1,64 @@
+"""Devices on which kernels are tested, and what is to be had for them."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import pytest
+
+import emulation
+import nvrtc
+import ptx_translation
+from superpos_fast.kernels.cuda import loader, sources
+
+PTX_VERSION, PTX_ARCHITECTURE = "13.0", os.environ.get("SUPERPOS_FAST_PTX", "compute_80")
+
+
+def lacking(what):
+    """Skip, but not where all must be there."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what}: in CI it must be there (make test-cuda)")
+    pytest.skip(f"{what} (make test-cuda installs it)")
+
+
+def need_compiler():
+    if emulation.compiler() is None:
+        lacking("no C++ compiler")
+
+
+def need_nvrtc(version):
+    if nvrtc.library(version) is None:
+        lacking(f"no NVRTC {version} in .venv/cuda")
+
+
+@pytest.fixture(scope="session")
+def emulator():
+    """What is needed to have sources run on the CPU."""
+    need_compiler()
+
+
+@cache
+def from_ptx(file):
+    """The library of a file's kernels as NVRTC compiles them."""
+    job = [sources.source(file), file, PTX_ARCHITECTURE]
+    (made,) = nvrtc.compile_all(PTX_VERSION, [job], [*loader.OPTIONS, *nvrtc.CUPY_OPTIONS])
+    return emulation.compiled(ptx_translation.translate(made.code.rstrip(b"\0").decode()), "-w")
+
+
+@pytest.fixture(scope="session", params=["source", "ptx"])
+def device(request):
+    """A device that runs the sources, or what NVRTC made of them."""
+    need_compiler()
+    if request.param == "ptx":
+        need_nvrtc(PTX_VERSION)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(from_ptx, reversed(sources.FILES)))
+    library = emulation.from_source if request.param == "source" else from_ptx
+    return emulation.EmulatedDevice(library)
+
+
+@pytest.fixture(params=[0, 6, 7])
+def module(device, request):
+    """The kernels on that device, threads taking turns in order, at random, and warp by warp."""
+    device.seed = request.param
+    return loader.Module(device)
