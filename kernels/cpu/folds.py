@@ -262,6 +262,33 @@ def note_shades(fold, shades, first, end, found):
 @njit
 def count_few(fold, line, sign):
     """Count a line threshold by threshold; return how many values are not clear, and note which."""
+    found = 0
+    if fold.bound == 0.0:
+        count_cosines(fold, line, sign)
+    else:
+        found = count_shades(fold, line, sign)
+    for t in range(fold.thresholds.size):
+        more = fold.reached[t + 1] if t + 1 < fold.thresholds.size else 0
+        fold.counts[COPIES * (t + 1)] += fold.reached[t] - more
+    return found
+
+
+@njit
+def count_cosines(fold, line, sign):
+    """Note how many of a line's cosines reach each threshold: nothing is unclear of these.
+
+    Their shades would be of no use where they lie on thresholds, as all of a frame's may.
+    """
+    for t in range(fold.thresholds.size):
+        threshold, reached = fold.thresholds[t], 0
+        for c in range(line.size):
+            reached += strength(line[c], sign) >= threshold
+        fold.reached[t] = reached
+
+
+@njit
+def count_shades(fold, line, sign):
+    """Note how many clear values reach each threshold, and which are not clear; return these."""
     shades = shade(fold, line, sign)
     found = 0
     for t in range(fold.thresholds.size):
@@ -277,9 +304,6 @@ def count_few(fold, line, sign):
     for s in range(found):
         for t in range(fold.thresholds.size):
             fold.reached[t] -= shades[fold.unclear[s]] >= fold.most[t]
-    for t in range(fold.thresholds.size):
-        more = fold.reached[t + 1] if t + 1 < fold.thresholds.size else 0
-        fold.counts[COPIES * (t + 1)] += fold.reached[t] - more
     return found
 
 
@@ -312,7 +336,9 @@ def classify(fold, line, columns, sign, found, i, j):
         value = np.float64(strength(line[c], sign))
         low, high = fold.lowest[cell], fold.highest[cell]
         least = rank(fold.thresholds, low, high, value - fold.bound)
-        most = rank(fold.thresholds, least, high, value + fold.bound)
+        most = least
+        if fold.bound != 0.0:
+            most = rank(fold.thresholds, least, high, value + fold.bound)
         if least == most and not fold.listed[least]:
             fold.counts[COPIES * least] += 1
             continue
