@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -125,11 +125,11 @@ class Resources:
         return max(_LEAST_DEFAULT_MEMORY, _DEFAULT_MEMORY_PER_ROW * rows)
 
 
-def check_keywords(execution: Execution) -> None:
-    """Refuse what is no execution keyword."""
-    unknown = sorted(set(execution) - set(Execution.__annotations__))
+def check_keywords(given: Mapping[str, Any], kind: type = Execution) -> None:
+    """Refuse what is no execution keyword, or none of another `kind`."""
+    unknown = sorted(set(given) - set(kind.__annotations__))
     if unknown:
-        known = ", ".join(Execution.__annotations__)
+        known = ", ".join(kind.__annotations__)
         raise TypeError(
             f"{unknown[0]}: must be a keyword in the function's signature or one of {known}, "
             "got an unknown one"
@@ -162,7 +162,7 @@ def resources(execution: Execution) -> Resources:
         backend,
         screen,
         seed,
-        _checkpoint(execution.get("checkpoint")),
+        as_checkpoint(execution.get("checkpoint")),
         _shard(execution.get("shard")),
         tensor,
         client,
@@ -170,7 +170,8 @@ def resources(execution: Execution) -> Resources:
     )
 
 
-def _checkpoint(value: Any) -> Checkpoint | None:
+def as_checkpoint(value: Any) -> Checkpoint | None:
+    """Return a checkpoint that came as one, or as its path."""
     if value is None or isinstance(value, Checkpoint):
         return value
     return Checkpoint(value)

@@ -7,21 +7,16 @@ checkpoint, a shard or a stopped run needs to say.
 
 from __future__ import annotations
 
-import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 from types import TracebackType
 
 from .execution import Checkpoint
+from .keeping import Keeper
 from .parts import Divided, Interrupted, Part, Pass, asked_of, check_same
 from .plan import Plan, Tile
 from .protocols import Kernels
 from .reductions import Reduction
-
-# Writing takes at most one part in so many of the time.
-_WRITING_SHARE = 10
 
 
 class Book:
@@ -50,19 +45,13 @@ class Book:
         stretch: tuple[int, int] | None = None,
     ) -> None:
         self.part = part
-        self._shard, self._checkpoint, self.known = shard, checkpoint, known
+        self._shard, self.known = shard, known
         self._whole = (0, part.total) if stretch is None else stretch
         self._number = 0
-        self._due = self._interval = 0.0 if checkpoint is None else checkpoint.every
-        self._due += time.monotonic()
-        self._failed = False
-        if checkpoint is None:
-            return
-        path = Path(checkpoint.path)
-        if not path.parent.is_dir():
-            raise ValueError(f"checkpoint: must be in a folder that is there, got {str(path)!r}")
-        if path.exists():
-            there = Part.load(checkpoint.path, "checkpoint")
+        self._keeper = Keeper(checkpoint)
+        path = self._keeper.path
+        if path is not None and path.exists():
+            there = Part.load(path, "checkpoint")
             check_same(part.key, there.key, "checkpoint")
             part.passes = there.passes
 
@@ -107,43 +96,26 @@ class Book:
     def unused(self) -> None:
         """Refuse to keep what needs no pass over the pairs."""
         if self.is_kept:
-            name = "shard" if self._checkpoint is None else "checkpoint"
+            name = "shard" if self._keeper.path is None else "checkpoint"
             raise ValueError(f"{name}: must be left out of what needs no pair loop, got one")
 
     @property
     def is_kept(self) -> bool:
         """Whether what is known is needed after the pass that finds it."""
-        return self._checkpoint is not None or self._shard is not None
+        return self._keeper.path is not None or self._shard is not None
 
     @property
     def is_due(self) -> bool:
         """Whether it is time to write."""
-        return self._checkpoint is not None and time.monotonic() >= self._due
+        return self._keeper.is_due
 
     def save(self) -> None:
-        """Write what is known; if that cannot be done, say so once and go on."""
-        if self._checkpoint is None:
-            return
-        begin = time.monotonic()
-        try:
-            self.part.save(self._checkpoint.path)
-            self._failed = False
-        except OSError as error:
-            if not self._failed:
-                warnings.warn(f"checkpoint: {self._lost(error)}, and the run goes on", stacklevel=2)
-            self._failed = True
-            self._error = error
-        end = time.monotonic()
-        self._due = end + max(self._interval, _WRITING_SHARE * (end - begin))
+        """Write what is known."""
+        self._keeper.save(self.part.save)
 
     def close(self) -> None:
         """Say at the end if what was found last is nowhere written."""
-        if self._failed:
-            warnings.warn(f"checkpoint: {self._lost(self._error)} to the end", stacklevel=2)
-
-    def _lost(self, error: OSError) -> str:
-        assert self._checkpoint is not None
-        return f"{str(self._checkpoint.path)!r} could not be written ({error.strerror})"
+        self._keeper.close()
 
     def check(self, found: Pass) -> None:
         """Raise what tells that there is no answer: the run was stopped, or is of a shard."""

@@ -3,17 +3,21 @@
 import csv
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from superpos_fast import coherence, nearest, rms_cosine, store
 from superpos_fast.capacity import (
+    Sweep,
     bounds,
+    checkpoints,
     coherence_floor,
     frames,
     greedy,
     null,
+    pack,
     readout,
     sample_coherence,
     sweep,
@@ -75,6 +79,43 @@ def test_progress_may_stop_experiments():
     assert found.values.tolist() == sample_coherence(50, 5, trials=4).values.tolist()
     table = sweep([8, 9, 10], [80], progress=lambda done, total: done < 2)
     assert {row.d for row in table.rows} == {8, 9}
+
+
+EXPERIMENTS = {
+    "greedy": lambda **k: greedy(8, angle=60, attempts=2000, **k),
+    "sample_coherence": lambda **k: sample_coherence(50, 5, trials=3, **k),
+    "sweep": lambda **k: sweep([8], [80], **k),
+    "pack": lambda **k: pack(7, 3, restarts=4, **k),
+}
+
+
+def numbers(found):
+    return [row.log10_n for row in found.rows] if isinstance(found, Sweep) else found
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder that nobody can write to")
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_file_that_cannot_be_written_ends_no_experiment(name):
+    ask = EXPERIMENTS[name]
+    with pytest.warns(UserWarning, match="^checkpoint: '/proc/kept' could not be written") as told:
+        found = ask(checkpoint="/proc/kept")
+    assert [str(one.message).rpartition(", ")[2] for one in told][:1] == ["and the run goes on"]
+    assert str(told[-1].message).endswith(" to the end")
+    assert len(told) == 2
+    expected = ask()
+    if name == "pack":
+        assert np.array_equal(found.vectors, expected.vectors)
+    else:
+        assert numbers(found) == numbers(expected)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_file_of_another_version_is_refused(name, tmp_path, monkeypatch):
+    ask, file = EXPERIMENTS[name], tmp_path / "kept"
+    ask(checkpoint=file)
+    monkeypatch.setattr(checkpoints, "__version__", "9.9")
+    with pytest.raises(ValueError, match="^checkpoint: must be of the same .*9.9"):
+        ask(checkpoint=file)
 
 
 # Read-outs

@@ -118,7 +118,7 @@ def test_a_search_is_taken_up_again(tmp_path):
     pack(60, 8, restarts=17, max_steps=20, checkpoint=path)
     resumed = pack(60, 8, restarts=34, max_steps=20, checkpoint=path)
     assert np.array_equal(whole.vectors, resumed.vectors)
-    with pytest.raises(ValueError, match=r"^checkpoint: must be of this search"):
+    with pytest.raises(ValueError, match=r"^checkpoint: must be of the same search"):
         pack(25, 6, restarts=1, checkpoint=path)
 
 

@@ -6,9 +6,7 @@ import math
 import time
 from dataclasses import dataclass, field
 from itertools import pairwise
-from os import PathLike
-from pathlib import Path
-from typing import Any, SupportsFloat, SupportsIndex, Unpack
+from typing import SupportsFloat, SupportsIndex, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,8 +17,8 @@ from ..crew import Crew
 from ..floating import ieee_mode
 from ..progress import reporting
 from ..results import ArrayRecord
-from ..store import read, write
 from ..vectors import check_count
+from .checkpoints import KeptIn, Progressed
 from .directions import BLOCK, direction_block, directions
 from .effort import Effort, resources_of
 from .tails import log_tail
@@ -31,7 +29,6 @@ _MOST_DIMENSIONS = 2**20
 # Survivors of a block that are held against each other at a time: 128^2 / 2 pairs decided in
 # float64, some 0.3 ms.
 _IN_TURN = 128
-_SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +107,7 @@ def greedy(
     cosine: SupportsFloat | None = None,
     attempts: SupportsIndex = 100_000,
     seed: SupportsIndex = 0,
-    checkpoint: str | PathLike[str] | None = None,
+    checkpoint: KeptIn = None,
     **effort: Unpack[Effort],
 ) -> Greedy:
     """Try random directions, and accept those within a tolerance of all accepted before.
@@ -127,7 +124,7 @@ def greedy(
         Random directions to try.
     seed : int
         Of the sequence they are taken from, 0 to 2^64 - 1.
-    checkpoint : path, optional
+    checkpoint : str, os.PathLike or Checkpoint, optional
         A file to keep the state in, every half a minute and at the end, also after Ctrl-C.  Where
         there is one of the same d, tolerance and seed, it is gone on with; more attempts go on
         beyond those it has.
@@ -182,9 +179,9 @@ def greedy(
                     before = state.attempts
                     walk.block(wanted)
                     going = advance(state.attempts - before)
-                    state.save_at_times()
+                    state.save()
             finally:
-                state.save()
+                state.save(at_last=True)
     wanted = min(wanted, state.attempts)
     accepted = state.accepted[: np.searchsorted(state.accepted, wanted)]
     vectors = walk.rows()[: len(accepted)]
@@ -194,26 +191,14 @@ def greedy(
 class _State:
     """What a run amounts to so far: how many attempts, which of them accepted."""
 
-    def __init__(self, d: int, tolerance: float, seed: int, path: Any) -> None:
+    def __init__(self, d: int, tolerance: float, seed: int, checkpoint: KeptIn) -> None:
         self.d, self.seed = d, seed
-        self._path = None if path is None else Path(path)
         # NumPy's normal numbers may change with its version.
-        self._run = {"greedy": [d, tolerance, seed], "numpy": np.__version__}
-        self.attempts, self._saved = 0, 0
-        self._parts = [np.empty(0, np.int64)]
-        self._time = time.monotonic()
-        if self._path is not None and self._path.exists():
-            self._load(self._path)
-
-    def _load(self, path: Path) -> None:
-        header, arrays = read(path, "checkpoint")
-        attempts = header.pop("attempts", 0)
-        if header != self._run:
-            raise ValueError(
-                f"checkpoint: must be of the same run, {self._run}, got one of {header}"
-            )
-        self.attempts = self._saved = attempts
-        self._parts = [arrays["accepted"]]
+        key = {"greedy": [d, tolerance, seed], "numpy": np.__version__}
+        self._file = Progressed(checkpoint, "run", **key)
+        facts, arrays = self._file.load()
+        self.attempts = self._saved = facts.get("attempts", 0)
+        self._parts: list[NDArray[np.int64]] = [arrays.get("accepted", np.empty(0, np.int64))]
 
     @property
     def accepted(self) -> NDArray[np.int64]:
@@ -236,18 +221,13 @@ class _State:
         """Note accepted attempts."""
         self._parts.append(attempts)
 
-    def save_at_times(self) -> None:
-        """Write the checkpoint if it is time."""
-        if time.monotonic() - self._time > _SECONDS_BETWEEN_CHECKPOINTS:
-            self.save()
-
-    def save(self) -> None:
-        """Write the checkpoint, if there is one and something new."""
-        self._time = time.monotonic()
-        if self._path is None or self.attempts == self._saved:
-            return
-        write(self._path, {**self._run, "attempts": self.attempts}, {"accepted": self.accepted})
-        self._saved = self.attempts
+    def save(self, at_last: bool = False) -> None:
+        """Save it if it is time, or `at_last`, and there is something new."""
+        if self.attempts > self._saved and (at_last or self._file.is_due):
+            self._file.save({"attempts": self.attempts}, {"accepted": self.accepted})
+            self._saved = self.attempts
+        if at_last:
+            self._file.close()
 
 
 class _Walk:

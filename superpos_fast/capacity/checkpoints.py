@@ -1,45 +1,61 @@
-"""Checkpoints: what a search has found so far, in a file that is whole at any time."""
+"""What an experiment has found so far, in a file that it goes on from."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
-from .. import store
+from .. import __version__, store
+from ..execution import Checkpoint, as_checkpoint
+from ..keeping import Keeper
+
+KeptIn = str | PathLike[str] | Checkpoint | None
 
 
-class Checkpoint:
-    """A file of arrays that belongs to one search, or none if `path` is None.
+class Progressed:
+    """The file of one experiment, or none if `checkpoint` is None.
 
     Parameters
     ----------
-    path : str, os.PathLike or None
+    checkpoint : str, os.PathLike, Checkpoint or None
         The file; it need not exist.
-    question : str
-        What is being searched for; another search's file is refused.
+    what : str
+        What messages call the experiment.
+    **key
+        What it is about, as JSON has it, beside the package's version: another's file is refused.
+
+    Notes
+    -----
+    What is found are facts, as JSON has them, and arrays.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None, question: str) -> None:
-        if path is not None and not isinstance(path, str | os.PathLike):
-            raise TypeError(f"checkpoint: must be a path or None, got {path!r}")
-        self._path = None if path is None else Path(path)
-        self._question = question
-        if self._path is not None and not self._path.absolute().parent.is_dir():
-            raise ValueError(f"checkpoint: must be in a folder that exists, got {str(path)!r}")
+    def __init__(self, checkpoint: KeptIn, what: str, **key: Any) -> None:
+        self._keeper = Keeper(as_checkpoint(checkpoint))
+        self._what, self._key = what, {"version": __version__, **key}
 
-    def load(self) -> dict[str, Any]:
-        """Return the arrays that were saved last; none if there is no such file."""
-        if self._path is None or not self._path.exists():
-            return {}
-        header, arrays = store.read(self._path, "checkpoint")
-        if header != {"search": self._question}:
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to save."""
+        return self._keeper.is_due
+
+    def load(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the facts and arrays that were saved last; none if there is no such file."""
+        path = self._keeper.path
+        if path is None or not path.exists():
+            return {}, {}
+        header, arrays = store.read(path, "checkpoint")
+        about = {name: header.pop(name, None) for name in self._key}
+        if about != self._key:
             raise ValueError(
-                f"checkpoint: must be of this search ({self._question}), got one of {header}"
+                f"checkpoint: must be of the same {self._what}, {self._key}, got one of {about}"
             )
-        return arrays
+        return header, arrays
 
-    def save(self, arrays: dict[str, Any]) -> None:
-        """Put arrays in the place of what is there."""
-        if self._path is not None:
-            store.write(self._path, {"search": self._question}, arrays)
+    def save(self, facts: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+        """Put this in the place of what is there."""
+        self._keeper.save(lambda path: store.write(path, {**self._key, **facts}, arrays))
+
+    def close(self) -> None:
+        """Say if what was found last could not be saved."""
+        self._keeper.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict, cast
 
-from ..execution import Execution, Progress, Resources, resources
+from ..execution import Execution, Progress, Resources, check_keywords, resources
 
 
 class Effort(TypedDict, total=False):
@@ -30,13 +30,7 @@ class Effort(TypedDict, total=False):
 
 def resources_of(effort: Effort) -> Resources:
     """Check the keywords and fill in the defaults."""
-    unknown = sorted(set(effort) - set(Effort.__annotations__))
-    if unknown:
-        known = ", ".join(Effort.__annotations__)
-        raise TypeError(
-            f"{unknown[0]}: must be a keyword in the function's signature or one of {known}, "
-            "got an unknown one"
-        )
+    check_keywords(effort, Effort)
     return resources(cast("Execution", effort))
 
 

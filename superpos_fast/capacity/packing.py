@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-import os
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..backends import choose_backend
 from ..closest import coherence, nearest
-from ..execution import Execution, Progress, Resources, resources
+from ..execution import Resources
 from ..floating import ieee_mode
 from ..progress import reporting
 from ..protocols import Kernels
 from ..results import Run
 from ..vectors import Matrix, check_count
-from .checkpoints import Checkpoint
+from .checkpoints import KeptIn, Progressed
+from .effort import Effort, quietly, resources_of
 from .floors import coherence_floor
 from .lbfgs import MEMORY
 from .search import Milestone, Search, Wanted
@@ -72,11 +73,8 @@ def pack(
     max_steps: int | None = None,
     seconds: float | None = None,
     seed: int = 0,
-    checkpoint: str | os.PathLike[str] | None = None,
-    threads: int | None = None,
-    memory: int | str | None = None,
-    progress: Progress = False,
-    backend: str = "auto",
+    checkpoint: KeptIn = None,
+    **effort: Unpack[Effort],
 ) -> Packing:
     """Look for n lines in R^d whose coherence is as small as possible.
 
@@ -100,18 +98,13 @@ def pack(
         Time to search for, after which the best that was found is returned.
     seed : int
         Of all random starts.
-    checkpoint : path, optional
+    checkpoint : str, os.PathLike or Checkpoint, optional
         A file that the search is saved to, and taken up from if it exists: after each descent, of
         large packings after each stage of one.
-    threads : int, optional
-        Threads to use, by default as many as the process may.
-    memory : int or str, optional
-        Cap on what the search allocates: fewer steps are remembered where it has no room for 8.
-    progress : bool or callable
-        True for a bar, or a function of (done, in all), in steps of L-BFGS, or with `seconds` and
-        without `restarts` in milliseconds.
-    backend : str
-        "auto", "cpu" or "reference".
+    **effort
+        How to compute (see `superpos_fast.capacity.Effort`).  Under a cap on ``memory`` fewer steps
+        are remembered; ``progress`` is of steps of L-BFGS, or with `seconds` and without `restarts`
+        of milliseconds.
 
     Returns
     -------
@@ -154,8 +147,7 @@ def pack(
     (6, 3)
     """
     count, depth = check_count(n, "n", 2, _MOST), check_count(d, "d", 1, _MOST)
-    how: Execution = {"threads": threads, "backend": backend}
-    allowed = resources({**how, "memory": memory, "progress": progress})
+    allowed, how = resources_of(effort), quietly(effort)
     kernels = choose_backend(allowed.backend).kernels
     wanted = Wanted(
         n=count,
@@ -172,9 +164,9 @@ def pack(
         given = _units(start, count, depth)
         closest = np.abs(nearest(given, **how).cosines[:, 0])
         wanted = wanted.beginning(parted(given, closest, wanted.seed), float(closest.max()))
-    held = Checkpoint(checkpoint, wanted.question)
+    held = Progressed(checkpoint, "search", **wanted.question)
     history: tuple[Milestone, ...]
-    with ieee_mode():
+    with ieee_mode(), closing(held):
         if count <= depth:
             vectors, done, history = _orthonormal(wanted), 1, ()
         else:
@@ -187,7 +179,7 @@ def pack(
 
 
 def _searched(
-    wanted: Wanted, kernels: Kernels, allowed: Resources, held: Checkpoint
+    wanted: Wanted, kernels: Kernels, allowed: Resources, held: Progressed
 ) -> tuple[Any, int, tuple[Milestone, ...]]:
     """Search; return the vectors, the number of descents, and the history."""
     timed = wanted.seconds is not None and wanted.restarts is None

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
-from os import PathLike
-from pathlib import Path
-from typing import Any, Literal, SupportsIndex, Unpack
+from typing import Literal, SupportsIndex, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +15,13 @@ from ..execution import Execution
 from ..generated import random_rows
 from ..progress import reporting
 from ..results import ArrayRecord
-from ..store import read, write
 from ..vectors import check_count
 from .chance import Maximum, Null, null
+from .checkpoints import KeptIn, Progressed
 from .directions import BLOCK, directions, trial_seed
 from .effort import Effort, quietly, resources_of
 
 _MOST_TRIALS = 2**40
-_SECONDS_BETWEEN_CHECKPOINTS = 30.0
 # Of the memory cap, for a table or a part of one.
 _SHARE = 4
 
@@ -105,7 +102,7 @@ def sample_coherence(
     trials: SupportsIndex = 100,
     *,
     seed: SupportsIndex = 0,
-    checkpoint: str | PathLike[str] | None = None,
+    checkpoint: KeptIn = None,
     **effort: Unpack[Effort],
 ) -> CoherenceSample:
     """Measure the coherence of n random directions, again and again.
@@ -118,7 +115,7 @@ def sample_coherence(
         How many independent tables.
     seed : int
         0 to 2^64 - 1; the same tables come first for any number of trials.
-    checkpoint : path, optional
+    checkpoint : str, os.PathLike or Checkpoint, optional
         A file to keep the trials in, every half a minute and at the end, also after Ctrl-C; where
         there is one of the same n, d and seed, it is gone on with.
     **effort
@@ -155,40 +152,25 @@ def sample_coherence(
     allowed = resources_of(effort)
     room = allowed.memory_for(count) // (4 * depth * _SHARE) // BLOCK * BLOCK
     options = quietly(effort)
-    path = None if checkpoint is None else Path(checkpoint)
     run = {"sample_coherence": [count, depth, key], "numpy": np.__version__}
-    results = _results(path, run)
-    at_hand, saved = time.monotonic(), len(results)
-
-    def save() -> None:
-        nonlocal at_hand, saved
-        at_hand = time.monotonic()
-        if path is not None and len(results) > saved:
-            write(path, run, {"results": np.array(results)})
-            saved = len(results)
-
-    going = True
-    with reporting(allowed.progress, wanted, done=min(len(results), wanted)) as advance:
+    file = Progressed(checkpoint, "run", **run)
+    _, saved = file.load()
+    results = [(value, row) for value, row in saved.get("results", np.empty((0, 2))).tolist()]
+    known, going = len(results), True
+    with reporting(allowed.progress, wanted, done=min(known, wanted)) as advance:
         try:
             while going and len(results) < wanted:
                 table = trial_seed(key, len(results))
                 results.append(_maxima(count, depth, table, max(BLOCK, room), options))
                 going = advance(1)
-                if time.monotonic() - at_hand > _SECONDS_BETWEEN_CHECKPOINTS:
-                    save()
+                if file.is_due:
+                    file.save({}, {"results": np.array(results)})
         finally:
-            save()
+            if len(results) > known:
+                file.save({}, {"results": np.array(results)})
+            file.close()
     values, rows = np.array(results[:wanted]).T
     return CoherenceSample(count, depth, key, values, rows, time.perf_counter() - begin)
-
-
-def _results(path: Path | None, run: dict[str, Any]) -> list[tuple[float, float]]:
-    if path is None or not path.exists():
-        return []
-    header, arrays = read(path, "checkpoint")
-    if header != run:
-        raise ValueError(f"checkpoint: must be of the same run, {run}, got one of {header}")
-    return [(value, row) for value, row in arrays["results"].tolist()]
 
 
 def _maxima(n: int, d: int, seed: int, room: int, options: Execution) -> tuple[float, float]:

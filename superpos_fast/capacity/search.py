@@ -24,7 +24,7 @@ import numpy as np
 from ..crew import Crew
 from ..protocols import Kernels
 from .annealing import Annealed, Schedule, anneal
-from .checkpoints import Checkpoint
+from .checkpoints import Progressed
 from .refinement import largest_cosine, refined
 from .smooth_maximum import LargeSmoothMaximum, SmoothMaximum
 from .starts import random_start, start_nearby, symmetric_start
@@ -112,12 +112,10 @@ class Wanted:
         return replace(self, start=start, sharpness=sharpness)
 
     @property
-    def question(self) -> str:
+    def question(self) -> dict[str, Any]:
         """What makes a checkpoint belong to this search."""
-        what = f"n={self.n}, d={self.d}, seed={self.seed}, max_steps={self.max_steps}"
-        if self.start is None:
-            return what
-        return f"{what}, start={sha256(self.start.tobytes()).hexdigest()[:16]}"
+        start = None if self.start is None else sha256(self.start.tobytes()).hexdigest()
+        return {"pack": [self.n, self.d, self.seed, self.max_steps], "start": start}
 
     @property
     def work(self) -> int:
@@ -189,7 +187,7 @@ class Search:
         wanted: Wanted,
         kernels: Kernels,
         threads: int,
-        checkpoint: Checkpoint,
+        checkpoint: Progressed,
         report: Callable[[int], object],
     ) -> None:
         self._wanted, self._kernels, self._threads = wanted, kernels, threads
@@ -205,7 +203,7 @@ class Search:
         self._reached = _NEVER
         self._under_way: dict[str, Any] = {}
         self.history: list[Milestone] = []
-        self._resume(checkpoint.load())
+        self._resume(checkpoint.load()[1])
 
     @property
     def restarts(self) -> int:
@@ -340,6 +338,7 @@ class Search:
 
     def _save(self) -> None:
         self._checkpoint.save(
+            {},
             {
                 "finished": np.array(sorted(self._finished), np.int64),
                 "ranks": np.array([one.rank for one in self._kept]),
@@ -347,5 +346,5 @@ class Search:
                 "packings": np.array([one.points for one in self._kept]),
                 "reached": np.array(self._reached),
                 **{_STATE + name: np.asarray(part) for name, part in self._under_way.items()},
-            }
+            },
         )

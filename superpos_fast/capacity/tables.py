@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, fields
 from os import PathLike
 from pathlib import Path
@@ -15,11 +16,11 @@ from typing import Any, SupportsIndex, Unpack
 from ..angles import cosine_of, real_numbers
 from ..checks import check_choice
 from ..progress import reporting
-from ..store import read, write
 from ..vectors import check_count
 from .adsorption import greedy
 from .bracket import bounds
 from .chance import null
+from .checkpoints import KeptIn, Progressed
 from .directions import trial_seed
 from .effort import Effort, resources_of
 from .floors import coherence_floor
@@ -225,7 +226,7 @@ def sweep(
     attempts: SupportsIndex = 100_000,
     trials: SupportsIndex = 10,
     seed: SupportsIndex = 0,
-    checkpoint: str | PathLike[str] | None = None,
+    checkpoint: KeptIn = None,
     **effort: Unpack[Effort],
 ) -> Sweep:
     """Return bounds and experiments for many dimensions and tolerances, as a tidy table.
@@ -249,7 +250,7 @@ def sweep(
         Of "random" and of "sample".
     seed : int
         Of everything random.
-    checkpoint : path, optional
+    checkpoint : str, os.PathLike or Checkpoint, optional
         A file to keep the finished rows in; where there is one of a sweep with the same attempts,
         trials and seed, what it has is not done again.
     **effort
@@ -284,10 +285,11 @@ def sweep(
     cells = list(_cells(dims, angles, ratios, methods))
     if not cells:
         raise ValueError("angles, ratios: must have a method for some of them, got none")
-    path = None if checkpoint is None else Path(checkpoint)
-    run = {"sweep": [settings.attempts, settings.trials, settings.seed]}
-    done = _done(path, run)
-    with reporting(resources_of(effort).progress, len(cells)) as advance:
+    file = Progressed(
+        checkpoint, "sweep", sweep=[settings.attempts, settings.trials, settings.seed]
+    )
+    done: dict[str, list[dict[str, Any]]] = file.load()[0].get("rows", {})
+    with reporting(resources_of(effort).progress, len(cells)) as advance, closing(file):
         for method, d, value, work in cells:
             key = json.dumps([method, d, value])
             if key not in done:
@@ -295,8 +297,7 @@ def sweep(
                 rows = list(work(d, value, settings))
                 seconds = (time.perf_counter() - begin) / max(1, len(rows))
                 done[key] = [{**asdict(row), "seconds": seconds} for row in rows]
-                if path is not None:
-                    write(path, {**run, "rows": done}, {})
+                file.save({"rows": done}, {})
             if not advance(1):
                 break
     return Sweep(
@@ -325,13 +326,3 @@ def _cells(
             for method in chosen:
                 if method in _OF_COUNTS:
                     yield method, d, max(2, round(ratio * d)), _OF_COUNTS[method]
-
-
-def _done(path: Path | None, run: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    if path is None or not path.exists():
-        return {}
-    header, _ = read(path, "checkpoint")
-    rows: dict[str, list[dict[str, Any]]] = header.pop("rows", {})
-    if header != run:
-        raise ValueError(f"checkpoint: must be of the same sweep, {run}, got one of {header}")
-    return rows
