@@ -194,7 +194,8 @@ class Workers:
             for reduction, state in zip(reductions, known.states, strict=True):
                 reduction.join(state, problem.kernels)
             problem.tally(**{name: known.facts.get(name, 0) for name in _COUNTED})
-            if "dimensions" in known.facts:
+            # One bound holds for all stretches together.
+            if "dimensions" in known.facts and "dimensions" not in problem.tallies:
                 problem.coded(known.facts["dimensions"], known.facts["failure"])
             ledger.passed(tree.done, known.pairs)
             if tree.is_stopped:

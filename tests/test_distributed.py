@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import superpos_fast as sf
-from helpers import gaussian
+from helpers import gaussian, stop_after
+from superpos_fast import projection
+from superpos_fast.kernels.cpu import entry, screening
 
 distributed = pytest.importorskip("distributed")
 # What dask's own threads and sockets say when a cluster goes.
@@ -99,6 +101,15 @@ def test_in_the_with_of_a_client(client):
     assert found.run.bytes_read > locally.run.bytes_read
 
 
+@pytest.mark.skipif(screening.coder is None, reason="this target has no int8 screen")
+def test_the_probability_to_fail_is_that_of_all_stretches_together(client, tmp_path, monkeypatch):
+    monkeypatch.setattr(entry, "CODED_WORK", 0)
+    checkpoint = sf.Checkpoint(tmp_path / "run.ckpt", 0.0)
+    run = sf.coherence(TABLE, return_pair=True, backend=client, checkpoint=checkpoint).run
+    assert run.dimensions == 32
+    assert run.failure == projection.FAILURE
+
+
 def test_a_worker_is_killed(client):
     """Its stretches are done again: by its successor or by the others."""
     before, killed = client.run(os.getpid), []
@@ -113,15 +124,6 @@ def test_a_worker_is_killed(client):
     assert found == sf.nearest(TABLE, k=3)
     client.wait_for_workers(3, timeout=60)
     assert killed[0] not in client.run(os.getpid).values()
-
-
-def stop_after(calls):
-    def progress(done, total):
-        nonlocal calls
-        calls -= 1
-        return calls > 0
-
-    return progress
 
 
 def test_stopped_and_resumed_on_the_cluster_and_off_it(client, tmp_path):
