@@ -90,6 +90,8 @@ def coherence(
         far below the input's size costs speed.  ``progress``: True for a bar, or a function of
         (pairs done, pairs in all).  ``backend``: "auto", "cpu" or "reference".
         ``screen``: "auto", "deterministic" or "off" (see Notes); ``screen_seed``: of its draws.
+        ``checkpoint``: a file that a run goes on from; ``shard``: (k, K), one share of the pairs,
+        for `merge`; ``tensor``: which one of a file that has several.
 
     Returns
     -------

@@ -107,3 +107,14 @@ def output_of(program: str, *arguments, **options) -> list[str]:
     process = in_new_process(program, *arguments, **options)
     assert process.returncode == 0, process.stderr
     return process.stdout.split()
+
+
+def stop_after(calls):
+    """Return a progress function that stops the run when it is called for that time."""
+
+    def progress(done, total):
+        nonlocal calls
+        calls -= 1
+        return calls > 0
+
+    return progress

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -310,9 +311,8 @@ def test_sources_that_are_refused(bad, message):
 
 
 def test_sparse_matrices_are_refused():
-    sparse = pytest.importorskip("scipy.sparse")
     with pytest.raises(TypeError, match=r"^vectors: must give arrays .* when it is sliced"):
-        sf.coherence(sparse.csr_matrix(np.eye(5)))
+        sf.coherence(scipy.sparse.csr_matrix(np.eye(5)))
 
 
 def test_tensor_chooses_within_a_file(tmp_path):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import superpos_fast as sf
-from helpers import gaussian, listen_to_interrupts, needs_compiled, output_of
+from helpers import gaussian, listen_to_interrupts, needs_compiled, output_of, stop_after
 from superpos_fast import division, store
 from superpos_fast.kernels.cpu import entry
 from superpos_fast.parts import Part
@@ -32,15 +32,6 @@ QUESTIONS = {
     "describe": lambda x, **k: sf.describe(x, **k),
     "estimate": lambda x, **k: sf.estimate(x, of="count", angle=60, rows=300, **k),
 }
-
-
-def stop_after(calls):
-    def progress(done, total):
-        nonlocal calls
-        calls -= 1
-        return calls > 0
-
-    return progress
 
 
 def same(one, two):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import superpos_fast as sf
-from helpers import gaussian
+from helpers import gaussian, stop_after
 
 TABLE = gaussian(4000, 24)
 TABLE[3000] = TABLE[3]
@@ -148,15 +148,6 @@ def test_sums_that_need_no_pair_loop_have_no_shards():
 
 
 # Stopped runs
-
-
-def stop_after(calls):
-    def progress(done, total):
-        nonlocal calls
-        calls -= 1
-        return calls > 0
-
-    return progress
 
 
 def test_stopped_runs_say_what_they_know():

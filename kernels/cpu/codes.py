@@ -50,7 +50,8 @@ def draw(counter, draws):
 def encode(row, bits, width, draws, levels, offset, codes):
     """Write a row's codes plus `offset`; return its scale, sum, length and error's length.
 
-    Lengths are of the codes times the scale, and of what rounding has added, rounded up.  `bits`
+    Lengths are of the codes times the scale, off by less than 2^-50 of itself, and of what rounding
+    has added, rounded up.  `bits`
     views the entries as integers, whose maximum vectorises, and has room for one more.
     """
     largest = np.int32(0)

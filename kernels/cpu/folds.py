@@ -173,12 +173,12 @@ def fold_block(fold, values, at, stride, rows, columns, i, j):
 
     The value in row r and column c is values[at + r stride + c], of the pair (i + r, j + c).
     """
-    raise NotImplementedError
+    raise TypeError("fold_block: must be called by compiled code, which chooses its body by type")
 
 
 def fold_all(folds, values, at, stride, rows, columns, i, j):
     """Fold a block into each of a tuple of folds; return how many have not given up."""
-    raise NotImplementedError
+    raise TypeError("fold_all: must be called by compiled code, which chooses its body by type")
 
 
 @njit

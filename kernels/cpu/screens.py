@@ -121,7 +121,7 @@ def blank(left, right, row, column, shift, stored, scratch, at):
 
 def multiply(left, a_at, right, b_at, length, c, c_at, start, keep, gates, i, j, r, c0):
     """Multiply a register block of rows from r, columns from c0, by the sides' micro-kernel."""
-    raise NotImplementedError
+    raise TypeError("multiply: must be called by compiled code, which chooses its body by type")
 
 
 @overload(multiply, inline="always")
