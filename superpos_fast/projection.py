@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import sqrt
 from typing import Any, NamedTuple
 
@@ -45,7 +46,7 @@ _CONCENTRATED, _PROJECTED_WORK = 4.0, 2 * 10**10
 # What things cost, in float32 multiply-adds: a pair of codes beside its entries; a listed pair,
 # beside so many for each of its entries; an entry coded for one side.  Measured at d = 64 to 768,
 # `bench/screens.py`.
-_PAIR_COST, _LISTED_COST, _LISTED_ENTRY_COST, _CODING_COST = 8.0, 600.0, 10.0, 60.0
+_PAIR_COST, _LISTED_COST, _LISTED_ENTRY_COST, _CODING_COST = 8.0, 20000.0, 16.0, 60.0
 # Codes are taken where they promise to cost at most so much of what float32 does.
 _WORTHWHILE = 0.9
 
@@ -145,7 +146,7 @@ def choose_coding(problem: Problem, screens: Screens, reduction: Selective) -> C
         seed=problem.seed,
     )
     sample = _Sample(problem, screens, reduction)
-    cost, best = _WORTHWHILE * problem.depth, None
+    cost, best = _WORTHWHILE * float(sample.uncoded.mean()), None
     for candidate in sample.candidates(coding):
         promised = sample.cost(candidate)
         if promised > 2.0 * cost:
@@ -271,12 +272,21 @@ class _Sample:
         codes = _PAIR_COST + coding.coder.cost * count + _CODING_COST * count * self._lines
         if coding.directions is not None:
             codes += self._depth * count * self._lines
-        listed = _LISTED_COST + _LISTED_ENTRY_COST * self._depth
         # A tile of which more is left open goes to float32 instead.
-        return codes + float(np.minimum(self._shares(coding) * listed, self._depth).mean())
+        listing = self._listed_cost * self._shares(self._bounds(coding))
+        return codes + float(np.minimum(listing, self.uncoded).mean())
 
-    def _shares(self, coding: Coding) -> Any:
-        """Return the shares of pairs, in each of some tiles, that the codes would leave open."""
+    @cached_property
+    def uncoded(self) -> Any:
+        """What a pair costs in float32, in each of some tiles, by what that lists at least."""
+        return self._depth + self._listed_cost * self._shares(self._strength(self._cosines))
+
+    @property
+    def _listed_cost(self) -> float:
+        return _LISTED_COST + _LISTED_ENTRY_COST * self._depth
+
+    def _bounds(self, coding: Coding) -> Any:
+        """Return what the sample's cosines are bounded by in these codes."""
         values, beyond = self._cosines, 0.0
         tops = [side.tops for side in self._sides]
         if coding.directions is not None:
@@ -288,7 +298,10 @@ class _Sample:
             top / level * self._deviations(coding)
             for top, level in zip(tops, coding.coder.levels, strict=True)
         )
-        bounds = self._strength(values) + rows[:, None] + columns + coding.constant + beyond
+        return self._strength(values) + rows[:, None] + columns + coding.constant + beyond
+
+    def _shares(self, bounds: Any) -> Any:
+        """Return the shares of pairs, in each of some tiles, that these leave open."""
         open_pairs = (bounds >= self._gates) & self._pairs
         for axis, length in enumerate(open_pairs.shape):
             cuts = np.unique(np.arange(_SAMPLE_TILES) * length // _SAMPLE_TILES)

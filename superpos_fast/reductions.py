@@ -239,10 +239,12 @@ class Ranking:
         return i * len(self._sides[1].squares) + j
 
     def likely_gates(self, strengths: Any) -> Any:
-        flat = strengths.reshape(1, -1) if self._per == "all" else strengths
-        if self._k > flat.shape[1]:
-            return np.full(len(strengths), -np.inf)
-        place = flat.shape[1] - self._k
+        flat, there = strengths, len(self._sides[1].squares)
+        if self._per == "all":
+            flat, there = strengths.reshape(1, -1), there * len(self._sides[0].squares)
+        # While the k best of so many are found, some k (1 + ln(n / k)) are for a while.
+        passing = self._k * (1.0 + math.log(max(1.0, there / self._k)))
+        place = flat.shape[1] - max(1, round(flat.shape[1] * min(1.0, passing / there)))
         gates = np.partition(flat, place, axis=1)[:, place]
         return np.broadcast_to(gates, len(strengths))
 

@@ -89,13 +89,15 @@ class _Walk:
         with self.problem.starting():
             dtypes = tuple(working_type(side.dtype) for side in (self.rows, self.columns))
             screens.rehearse(_Thread(self).folds, dtypes, choice is not None)
-        if asked is None or choice is None:
-            return [last]
         found = self._ledger.found
-        # What is kept, or may be stopped on the way, is about the pairs of its tiles alone.
-        alone = self.problem.book.is_kept or callable(self.problem.progress)
-        whole = (found.begin, found.end) == (0, self.plan.pairs)
-        if asked.repeatable and whole and not alone:
+        whole = (found.begin, found.end) == (0, self.plan.pairs) and not self.problem.book.is_kept
+        if asked is None or choice is None:
+            if whole:
+                # Stripes are for codes: of large tiles alone fewer pairs are left to be decided.
+                self._striped = False
+            return [last]
+        # What may be stopped on the way is about the pairs of its tiles alone.
+        if asked.repeatable and whole and not callable(self.problem.progress):
             self.decide_listed(asked, *choice.close)
         return [CodeScreen(self.problem, screens, asked, self.decide_listed, choice.coding), last]
 

@@ -15,7 +15,7 @@ import math
 import numpy as np
 from numba import njit
 
-from .compiling import compiled
+from .compiling import compiled, part
 from .micro_f32 import LANES
 from .panels import unit_entries
 from .rows import scaling
@@ -46,7 +46,7 @@ def draw(counter, draws):
         draws[2 * k + 1] = np.int32(z & np.uint64(_ONE - 1))
 
 
-@njit
+@part
 def encode(row, bits, width, draws, levels, offset, codes):
     """Write a row's codes plus `offset`; return its scale, sum, length and error's length.
 

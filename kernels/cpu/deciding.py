@@ -70,7 +70,8 @@ def listed_cosines(left: Any, i: Any, right: Any, j: Any) -> Any:
         rows.decide_narrow(left, i, right, j, depth, np.zeros(8), np.zeros(8), out)
     else:
         left, right = ((frozen(side[0]), *side[1:]) for side in (left, right))
-        rows.decide_listed(left, i, right, j, out)
+        x, y = np.zeros((2, ceil(depth / 8) * 8))
+        rows.decide_listed(left, i, right, j, x, y, np.zeros(8), out)
     return out
 
 

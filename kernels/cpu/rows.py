@@ -124,13 +124,12 @@ def decide_narrow(left, i, right, j, depth, x_tail, y_tail, out):
 
 
 @compiled
-def decide_listed(left, i, right, j, out):
+def decide_listed(left, i, right, j, x, y, nothing, out):
     """Write the deciding cosine of each pair (row i[p] of left, row j[p] of right).
 
-    Rows are scaled as they are met, in two buffers of a row.
+    Rows are scaled as they are met, in two buffers of a row, zeros up to a multiple of 8; `nothing`
+    is 8 zeros.
     """
-    lines = (left[0].shape[1] + 7) // 8 * 8
-    x, y, nothing = np.zeros(lines), np.zeros(lines), np.zeros(8)
     last = np.int64(-1)
     for p in range(out.size):
         row, column = i[p], j[p]

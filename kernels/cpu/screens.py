@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numba.extending import overload
 
-from .compiling import compiled
+from .compiling import compiled, part
 from .folds import fold_all
 from .micro_f32 import COLUMNS, LANES, ROWS, UNIT, multiply_block
 from .micro_i8 import PRODUCT, bound_block
@@ -60,7 +60,7 @@ class Gates(NamedTuple):
     mask: int  # int32, applied to a value's bits: 0x7FFFFFFF for magnitudes, else -1
 
 
-@njit
+@part
 def cache_blocks(tile, depth, chunk):
     """Yield (row, row end, column, depth) of each chunk of each cache block of a tile.
 
@@ -99,7 +99,7 @@ def whole(left, right, row, column, shift):
     return inside and row + ROWS <= column + shift and not (left.gaps or right.gaps)
 
 
-@njit
+@part
 def blank(left, right, row, column, shift, stored, scratch, at):
     """Make NaN of what is no pair in a register block: padding, rows left out, and i >= j.
 
@@ -144,7 +144,7 @@ def _choose(left, a_at, right, b_at, length, c, c_at, start, keep, gates, i, j, 
     )  # fmt: skip
 
 
-@njit
+@part
 def fold_stored(
     left, right, row, row_end, column, column_end, shift, stored, folds, scratch, at, i, j
 ):  # fmt: skip

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
-from .compiling import compiled
+from .compiling import compiled, part
 from .exponential import exponential
 from .micro_f32 import (
     COLUMNS,
@@ -197,7 +197,7 @@ class Scratch(NamedTuple):
     few: Any  # int64, FEW x 2
 
 
-@njit
+@part
 def _clear(row, column, count, weights, at):
     """Make 0 of what is no pair i < j < count in a register block; return how many there are."""
     found = 0
@@ -210,7 +210,7 @@ def _clear(row, column, count, weights, at):
     return found
 
 
-@njit
+@part
 def _multiply_strip(side, strip, block, start, length, last, gates, weights):
     """Multiply a chunk of a strip's register blocks; return a bit for each that is stored."""
     stored, bit = np.uint64(0), np.uint64(1)
@@ -229,7 +229,7 @@ def _multiply_strip(side, strip, block, start, length, last, gates, weights):
     return stored
 
 
-@njit
+@part
 def _weigh_strip(strip, block, count, terms, stored, own):
     """Turn the stored register blocks of a strip into weights, and the others into zeros.
 
@@ -255,7 +255,7 @@ def _weigh_strip(strip, block, count, terms, stored, own):
     return low, high, zeros
 
 
-@njit
+@part
 def _add_few(strip, block, low, high, light, rows, own):
     """Add a strip's pairs to the gradient one by one, if there are but few; return whether.
 
@@ -282,7 +282,7 @@ def _add_few(strip, block, low, high, light, rows, own):
     return True
 
 
-@njit
+@part
 def _add_rows(block, rows, own, aside, wide):
     """Add a cache block's weights times its columns' units to its rows' gradient."""
     for strip in range(block.row, block.row_end, UNIT):
@@ -296,7 +296,7 @@ def _add_rows(block, rows, own, aside, wide):
                 )  # fmt: skip
 
 
-@njit
+@part
 def _add_columns(block, rows, own, aside, wide):
     """Add a cache block's weights times its rows' units to its columns' gradient."""
     for group in range(block.column, block.column_end, COLUMNS):

@@ -15,9 +15,10 @@ from .micro_f32 import UNIT
 from .screens import CACHE_COLUMNS
 
 _SHADES = 65536
-# The table that tells ranks has 8192 cells, 32 KiB of int32, of which a histogram of random vectors
-# touches the middle.
-_CELLS = _SHADES >> folds.CELL
+# The table that tells ranks has 32768 cells, 64 KiB, of which a histogram of random vectors touches
+# the middle; it has no more ranks than its type.
+_CELLS, _RANGES = _SHADES >> folds.CELL, _SHADES >> folds.RANGE
+_MOST_RANKS = 65535
 # Thresholds up to which each is counted by itself: at d = 64, ten took two thirds of the time that
 # the table takes, whatever their number.
 _FEW = 16
@@ -153,9 +154,9 @@ class RanksFold(_TileFold):
     def footprint(piece: int, *, thresholds: int) -> Footprint:
         """Return the bytes of a fold for pieces of at most so many rows."""
         # Two records, of a tile's values and of cosines: a table and its ranges, and two shades.
-        records = 2 * (3 * 4 * _CELLS + 4 * thresholds)
+        records = 2 * (2 * _CELLS + 2 * 4 * _RANGES + 4 * thresholds)
         # While a record is made: the ranges as they are found, and what they are compared by.
-        making = 3 * 8 * _CELLS + 32 * thresholds
+        making = 4 * 8 * _RANGES + 32 * thresholds
         counters = 8 * folds.COPIES * (thresholds + 2) + 8 * thresholds
         lines = 6 * max(piece, folds.LINES * CACHE_COLUMNS) + 8 * UNIT
         return Footprint(records + making + counters + lines, 4)
@@ -193,6 +194,7 @@ class RanksFold(_TileFold):
         return folds.Ranks(
             self._thresholds,
             origin,
+            (_SHADES - 1) / scale * (1.0 - 2.0**-22),  # times scale, rounded twice, no more shades
             scale,
             *_shades(self._thresholds, origin, scale, bound, self._listed),
             bound=bound,
@@ -209,7 +211,7 @@ class RanksFold(_TileFold):
     @property
     def counts(self) -> Any:
         """How many values have each rank; what rank 0 has means nothing."""
-        return self._counts.reshape(-1, folds.COPIES).sum(axis=1)[:-1]
+        return self._counts.reshape(-1, folds.COPIES).sum(axis=1)[1:]
 
 
 class TotalFold(_TileFold):
@@ -254,11 +256,19 @@ def _shades(
     margin = bound + _ROUNDING
     least = np.floor((thresholds - margin - origin) * scale)
     most = np.floor((thresholds + margin - origin) * scale) + 1.0
-    cells = np.arange(_CELLS) << folds.CELL
-    lowest = np.searchsorted(most, cells, "right")
-    highest = np.searchsorted(least, cells + (1 << folds.CELL) - 1, "right")
-    known = (lowest == highest) & ~listed[lowest]
-    table = np.where(known, lowest, len(listed)).astype(np.int32)
+
+    def ranks(first: int, shades: int) -> tuple[Any, Any]:
+        """Return the ranks that values of so many shades, and so many again, may have."""
+        begins = first + np.arange(_RANGES) * shades
+        lowest = np.searchsorted(most, begins, "right")
+        return lowest, np.searchsorted(least, begins + (shades - 1), "right")
+
+    table = np.empty(_CELLS, np.uint16)
+    for start in range(0, _CELLS, _RANGES):
+        lowest, highest = ranks(start << folds.CELL, 1 << folds.CELL)
+        known = (lowest == highest) & ~listed[lowest] & (lowest < _MOST_RANKS)
+        table[start : start + _RANGES] = np.where(known, lowest + 1, 0)
+    lowest, highest = ranks(0, 1 << folds.RANGE)
     return (
         least.astype(np.uint16),
         most.astype(np.uint16),
