@@ -1,6 +1,6 @@
 """The int8 screen: whole calls against the FMA peak, NumPy in blocks, and no such screen.
 
-    python -m bench.screens [--random N D ...] [--table FILE [TENSOR]] [--adverse N D]
+    python -m bench.screens [--random N D ...] [--table FILE [TENSOR]] [--adverse N D] [--costs]
 
 Calls take turns in one process, and the best of each counts.  A table is a .npy or .safetensors
 file; a good one is the word embeddings of a language model.
@@ -15,7 +15,7 @@ import numpy as np
 import superpos_fast
 from bench.inputs import random_vectors
 from bench.peers import numpy_blocked, numpy_strips
-from bench.roofline import fma_peak, table, usable_threads, useful_flops
+from bench.roofline import best_of, fma_peak, table, usable_threads, useful_flops
 from superpos_fast.sources import open_table
 
 CALLS: dict[str, Callable] = {
@@ -77,6 +77,28 @@ def screened(
     return lines
 
 
+def listed_cost(dims: list[int], threads: int, n: int = 16384) -> list[list]:
+    """One line a depth: what a pair costs that codes leave open, in float32 multiply-adds.
+
+    The slope of the time to count over the pairs left open, from a threshold of 3.6 standard
+    deviations of random vectors' cosines to one of 3.2: `superpos_fast.projection` weighs by it.
+    """
+    lines = []
+    for d in dims:
+        rows = random_vectors(n, d)
+
+        runs, best = [], []
+        for deviations in (3.6, 3.2):
+            asked = {"cosine": deviations / d**0.5, "threads": threads}
+            runs.append(superpos_fast.pairs(rows, limit=10**6, **asked).run)
+            best.append(best_of(10, superpos_fast.count, rows, **asked)[0])
+        cost = (best[1] - best[0]) / (runs[1].survivors - runs[0].survivors)
+        products = cost * fma_peak(np.float32, threads) / 2
+        lines.append([d, runs[0].dimensions, *(run.survivors for run in runs)])
+        lines[-1] += [f"{1e9 * cost:.0f}", f"{products:.0f}"]
+    return lines
+
+
 def adverse(n: int, d: int) -> dict[str, np.ndarray]:
     """Rows of which codes rule out few pairs, or none, or that are coded badly."""
     rng = np.random.default_rng(0)
@@ -103,10 +125,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--random", type=int, nargs="*", default=[32768, 768, 32768, 128])
     parser.add_argument("--table", nargs="+", metavar=("FILE", "TENSOR"))
     parser.add_argument("--adverse", type=int, nargs=2, metavar=("N", "D"))
+    parser.add_argument("--costs", action="store_true", help="what a pair left open costs")
     parser.add_argument("--threads", type=int, default=usable_threads())
     parser.add_argument("--repeat", type=int, default=5, help="the best of so many calls counts")
     args = parser.parse_args(argv)
     how = args.threads, args.repeat
+    if args.costs:
+        header = ["d", "codes of", "left open", "and", "ns a pair", "multiply-adds"]
+        print(table(header, listed_cost([64, 128, 384, 768], args.threads)))
+        return
     lines = []
     for n, d in zip(args.random[::2], args.random[1::2], strict=True):
         lines += screened(f"random {n} x {d}", random_vectors(n, d), ["coherence"], *how)

@@ -44,9 +44,9 @@ _SAMPLE_TILES = 16
 _CONCENTRATED, _PROJECTED_WORK = 4.0, 2 * 10**10
 
 # What things cost, in float32 multiply-adds: a pair of codes beside its entries; a listed pair,
-# beside so many for each of its entries; an entry coded for one side.  Measured at d = 64 to 768,
-# `bench/screens.py`.
-_PAIR_COST, _LISTED_COST, _LISTED_ENTRY_COST, _CODING_COST = 8.0, 20000.0, 16.0, 60.0
+# beside so many for each of its entries; an entry coded for one side.  A listed pair took 13,000,
+# 14,000, 20,600 and 26,900 at d = 64, 128, 384 and 768: `python -m bench.screens --costs`.
+_PAIR_COST, _LISTED_COST, _LISTED_ENTRY_COST, _CODING_COST = 8.0, 12000.0, 20.0, 60.0
 # Codes are taken where they promise to cost at most so much of what float32 does.
 _WORTHWHILE = 0.9
 
