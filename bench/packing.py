@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bench.roofline import fma_peak, usable_threads
-from superpos_fast.backends import choose_backend
+from superpos_fast.backends import choose_host_kernels
 from superpos_fast.capacity import pack
 from superpos_fast.capacity.smooth_maximum import LargeSmoothMaximum
 from superpos_fast.crew import Crew
@@ -71,7 +71,7 @@ def pass_share(n: int, d: int, threads: int, repeat: int = 5) -> tuple[float, fl
     points /= np.linalg.norm(points, axis=2, keepdims=True)
     shares, fastest = [], math.inf
     with Crew(threads) as crew:
-        function = LargeSmoothMaximum(n, d, choose_backend("auto").kernels, crew)
+        function = LargeSmoothMaximum(n, d, choose_host_kernels("auto"), crew)
         function(points, np.arange(1))
         for _ in range(repeat):
             peak = fma_peak(np.float32, threads)

@@ -12,6 +12,6 @@ import nothing from above.
                                   at a time; what comes out is the answer
 
 `reference` is that arithmetic as plain NumPy and the measure of everything else; `cpu` holds the
-same entry points compiled by Numba, and `cuda` what runs on NVIDIA devices.  `README.md` has a page
-for every kernel.
+same entry points compiled by Numba, and `cuda` for NVIDIA devices.  `records` are what kernels and
+the engine above them hand each other.  `README.md` has a page for every kernel.
 """

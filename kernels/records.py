@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Error(NamedTuple):
@@ -32,6 +32,29 @@ class Error(NamedTuple):
 
 
 EXACT = Error()
+
+
+class Listed(NamedTuple):
+    """Pairs that a fold has listed.
+
+    Attributes
+    ----------
+    rows, columns : ndarray of int64
+        Counted from the tile's corner, or the first of all.
+    cosines : ndarray of float64, or None
+        If they have been decided already; of these only the pairs that matter are there.
+    decided : int
+        How many those were, the others included.
+    """
+
+    rows: Any
+    columns: Any
+    cosines: Any = None
+    decided: int = 0
+
+    def moved(self, row: int, column: int) -> Listed:
+        """Return the same pairs, counted from so many rows and columns before."""
+        return self._replace(rows=self.rows + row, columns=self.columns + column)
 
 
 class Footprint(NamedTuple):

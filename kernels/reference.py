@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .records import Error, Footprint, Limits
+from .records import Error, Footprint, Limits, Listed
 
 screens = None
 LANES = 8
@@ -134,7 +134,7 @@ def decide_piece(
     found = piece_cosines(workspace, left, right, shift)
     for number, fold in enumerate(aimed):
         fold.fold(found)
-        i, j = fold.take()
+        i, j, *_ = fold.take()
         yield number, i, j, found[i, j]
 
 
@@ -175,9 +175,9 @@ class _TileFold:
         del piece
         return Footprint(sum(16 * number for number in what.values() if isinstance(number, int)))
 
-    def take(self) -> tuple[Any, ...]:
-        """Return the listed pairs' rows and columns."""
-        return self._listed
+    def take(self) -> Listed:
+        """Return the listed pairs."""
+        return Listed(*self._listed)
 
 
 class BestFold(_TileFold):

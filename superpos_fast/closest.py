@@ -71,9 +71,10 @@ def coherence(
     Parameters
     ----------
     vectors : array_like, shape (n, d)
-        One vector a row: anything NumPy sees as a real matrix, or a CPU tensor through DLPack.
-        float16, bfloat16, float32, float64 and integers up to 2^53 are read as they are, in any
-        memory layout, without a copy of the whole.
+        One vector a row: anything NumPy sees as a real matrix, or a tensor of torch or JAX on the
+        host (DLPack) or on an NVIDIA device (DLPack, ``__cuda_array_interface__``).  float16,
+        bfloat16, float32, float64 and integers up to 2^53 are read as they are, in any memory
+        layout, without a copy of the whole.
     other : array_like, shape (m, d), optional
         Compare every row of `vectors` with every row of `other` instead.
     signed : bool
@@ -88,7 +89,8 @@ def coherence(
         ``threads``: how many, default what the process may use.  ``memory``: cap in bytes, or as
         "2GiB", on what is allocated beyond the input, default max(256 MiB, 64 bytes a row); one
         far below the input's size costs speed.  ``progress``: True for a bar, or a function of
-        (pairs done, pairs in all).  ``backend``: "auto", "cpu" or "reference".
+        (pairs done, pairs in all).  ``backend``: "auto", "cpu", "cuda" or "reference";
+        ``devices``: numbers of NVIDIA devices.
         ``screen``: "auto", "deterministic" or "off" (see Notes); ``screen_seed``: of its draws.
         ``checkpoint``: a file that a run goes on from; ``shard``: (k, K), one share of the pairs,
         for `merge`; ``tensor``: which one of a file that has several.
@@ -126,6 +128,11 @@ def coherence(
     makes others), whatever the data, if these were chosen without knowledge of the seed.
     ``screen="deterministic"`` rounds to nearest, and bounds the difference for certain by the
     lengths of e and e'; ``screen="off"`` takes no codes.
+
+    On NVIDIA devices (``backend="cuda"``) pairs are ruled out by products of float16 on the tensor
+    cores, with a bound from what rounding took from each row and from a model of how these cores
+    add (`superpos_fast.screening.half_constant`): no probability, but no theorem either.
+    ``screen="deterministic"`` and ``"off"`` take float32 products only, whose bound is a theorem.
 
     Takes n (n - 1) d floating-point operations (with `other` 2 n m d) at close to the processor's
     multiply-add peak, with codes at two to three times that, and at most ``memory`` bytes beside
@@ -253,7 +260,8 @@ def nearest(
         per: Literal["rows", "both"] = "both" if both or problem.plan.triangle else "rows"
         ranking = _ranked(problem, k, per, magnitude)
         run = problem.facts()
-        found = [Nearest(*ranking.ranked(side), run) for side in range(2 if both else 1)]
+        ranked = [map(problem.lay, ranking.ranked(side)) for side in range(2 if both else 1)]
+        found = [Nearest(cosines, indices, run) for cosines, indices in ranked]
     return (found[0], found[1]) if both else found[0]
 
 
@@ -320,7 +328,8 @@ def babel(
         for some in list_blocks(cosines):
             kept = np.abs(cosines[some][problem.rows.squares[some] > 0.0])
             np.maximum(largest, np.cumsum(kept, axis=1).max(axis=0, initial=0.0), out=largest)
-        return largest
+        found: NDArray[np.float64] = problem.lay(largest)
+        return found
 
 
 @divisible
@@ -413,7 +422,8 @@ def mutual_nearest(
         there, back = (ranking.ranked(side)[1][:, 0] for side in range(2))
         i = np.flatnonzero(there >= 0)
         i = i[back[there[i]] == i]
-        return np.stack([i, there[i]], axis=1)
+        found: NDArray[np.int64] = problem.lay(np.stack([i, there[i]], axis=1))
+        return found
 
 
 def _two_sets(

@@ -87,7 +87,7 @@ def histogram(
     edges = bin_edges(bins, range, lowest, highest)
     with posed(vectors, other, zero, execution, lambda n, m: Counts.demand(edges.size)) as problem:
         reached = reaching(problem, bin_thresholds(edges, is_angle), magnitude)
-    return bin_counts(reached, is_angle), edges
+        return problem.lay(bin_counts(reached, is_angle)), problem.lay(edges)
 
 
 @overload
@@ -173,10 +173,10 @@ def quantile(
         # The place of each among all values, from the largest: 1, 2, ...
         places = order + 1 if is_angle else total - order
         values = _Bisection(problem, magnitude).find(places)
-    if is_angle:
-        values = np.array([math.degrees(math.acos(value)) for value in values])
-    found: NDArray[np.float64] = values.reshape(shares.shape)
-    return found if found.ndim else float(found)
+        if is_angle:
+            values = np.array([math.degrees(math.acos(value)) for value in values])
+        found: NDArray[np.float64] = values.reshape(shares.shape)
+        return problem.lay(found) if found.ndim else float(found)
 
 
 class _Bisection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -73,12 +73,19 @@ class Execution(TypedDict, total=False):
         True shows a progress bar; a function is called with (pairs done, pairs in all), and stops
         the run by returning False (see `Interrupted`).
     backend : str or distributed.Client
-        "auto", "cpu" or "reference" (plain NumPy: slow, the same answers); or a client of dask,
-        whose workers share the work, as they also do in its ``with``.
+        "auto", "cpu", "cuda" (NVIDIA devices, through CuPy) or "reference" (plain NumPy: slow); all
+        have the same answers, and "auto" is "cuda" for vectors that lie on a device.  Or a client
+        of dask, whose workers share the work, as they also do in its ``with``.
+    devices : int, sequence of int or None
+        Of "cuda": which; None for the one that vectors lie on, or the current one.  `memory` is
+        then a cap on each device, None for 80 % of what is free; each has two threads of the
+        host's, whatever `threads` says.  Where vectors lie on a device, arrays of results are
+        CuPy's, on the same device, and those of `Nearest` and `Pairs` too.
     screen : str
         What pairs may be ruled out by, before float32: "auto" takes codes of 8 bits and fewer,
         rounded at random, where that is likely to pay, and then errs with a probability below 1e-12
         a call; "deterministic" takes codes with bounds that hold for certain; "off" takes none.
+        Of "cuda" see `coherence`.
     screen_seed : int
         Of that random rounding, at least 0; no part of the answer.
     checkpoint : str, os.PathLike, Checkpoint or None
@@ -95,6 +102,7 @@ class Execution(TypedDict, total=False):
     memory: int | str | None
     progress: Progress
     backend: Any
+    devices: int | Sequence[int] | None
     screen: str
     screen_seed: int
     checkpoint: str | os.PathLike[str] | Checkpoint | None
@@ -110,6 +118,7 @@ class Resources:
     memory: int | None
     progress: Progress
     backend: str
+    devices: tuple[int, ...] | None
     screen: str
     screen_seed: int
     checkpoint: Checkpoint | None
@@ -160,6 +169,7 @@ def resources(execution: Execution) -> Resources:
         _memory(execution.get("memory")),
         progress,
         backend,
+        _devices(execution.get("devices")),
         screen,
         seed,
         as_checkpoint(execution.get("checkpoint")),
@@ -168,6 +178,16 @@ def resources(execution: Execution) -> Resources:
         client,
         execution.get("threads"),
     )
+
+
+def _devices(value: Any) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    numbers = value if isinstance(value, list | tuple | range) else [value]
+    devices = tuple(check_integer(number, "devices") for number in numbers)
+    if not devices or min(devices) < 0 or len(set(devices)) < len(devices):
+        raise ValueError(f"devices: must be different numbers from 0 on, got {shown(value)}")
+    return devices
 
 
 def as_checkpoint(value: Any) -> Checkpoint | None:

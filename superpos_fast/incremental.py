@@ -7,7 +7,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .backends import choose_backend
+from .backends import Backend, choose_backend
 from .bins import Quantity, bin_counts, bin_edges, bin_thresholds, scale_of
 from .execution import Execution, resources
 from .floating import ieee_mode
@@ -24,6 +24,7 @@ from .vectors import (
     check_count,
     check_flag,
     check_zero,
+    device_of,
     survey,
     working_type,
 )
@@ -60,7 +61,8 @@ class Incremental:
     -----
     Every answer is, to the bit, that of the function of that name for all vectors so far.  Adding m
     vectors to n takes 2 m (n + m / 2) d operations.  Holds a copy of the vectors, as float32 where
-    that is exact, in an array that doubles when it is full, and 16 n k bytes.
+    that is exact, in an array that doubles when it is full, and 16 n k bytes: in the host's memory,
+    also of blocks that lie on a device.
 
     Examples
     --------
@@ -145,20 +147,26 @@ class Incremental:
         self._states = states
         return self
 
+    def _backend(self) -> Backend:
+        allowed = resources(self._execution)
+        return choose_backend(allowed.backend, allowed.devices)
+
     def _looked_at(self, block: Matrix) -> Vectors:
         source = as_source(block, "block", self._execution.get("tensor"))
+        if device_of(source) is not None:
+            source = ArrayRows(np.asarray(source))
         if source.shape[1] != self._rows.shape[1]:
             raise ValueError(
                 f"block: must have {self._rows.shape[1]} columns, got shape {source.shape}"
             )
-        backend = choose_backend(resources(self._execution).backend)
+        backend = self._backend()
         step = max(1, _READ_ENTRIES // source.shape[1])
 
         def each(work: Any, items: Any) -> None:
             for item in items:
                 work(item)
 
-        with ieee_mode():
+        with ieee_mode(), backend.at_work():
             return survey(source, "block", self._zero, 0, step, backend.kernels, each)
 
     def _room_for(self, count: int, new: Any) -> Any:
@@ -190,7 +198,7 @@ class Incremental:
         reductions: list[Reduction] = [ranking]
         if reached.reduction is not None:
             reductions.append(reached.reduction)
-        kernels = choose_backend(resources(self._execution).backend).kernels
+        kernels = self._backend().kernels
         for reduction, state in zip(reductions, self._states, strict=False):
             reduction.join(state, kernels)
         return reductions

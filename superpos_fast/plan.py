@@ -276,6 +276,9 @@ def make_plan(
     codes = codes and demand.selective and limits.coded_row > 0 and work >= limits.coded_work
     needs = _Needs(rows if triangle else rows + columns, units, depth, limits, demand, codes)
     if memory < needs.smallest(1):
+        limits = kernels.limits(depth, 0)
+        needs = _Needs(rows if triangle else rows + columns, units, depth, limits, demand, codes)
+    if memory < needs.smallest(1):
         raise ValueError(
             f"memory: must be at least {needs.smallest(1)} bytes for {rows} x {columns} pairs of "
             f"{depth} entries, got {memory}"
@@ -285,7 +288,9 @@ def make_plan(
     # Where nothing is packed there is room for all.
     most = packed // needs.packed_row if needs.packed_row else units * limits.unit
     group_rows, group_columns = _groups(rows, columns - first, whole, most, limits.unit)
-    tile_rows, tile_columns = _tile_shape(work, depth, threads, limits, lines)
+    share = work // (_TILES_PER_THREAD * threads)
+    tile = min(max(share, limits.smallest_tile), limits.largest_tile) // depth
+    tile_rows, tile_columns = _tile_shape(rows, columns, tile, limits, lines)
     listed = demand.listed * (tile_rows + tile_columns)
     survivors = min(
         survivors // _SURVIVOR_BYTES,
@@ -436,16 +441,15 @@ def _even(rows: int, most: int, unit: int) -> int:
     return -(-rows // (pieces * unit)) * unit
 
 
-def _tile_shape(work: int, depth: int, threads: int, limits: Limits, lines: int) -> tuple[int, int]:
-    """Return a tile's shape, in multiples of what the kernels like.
+def _tile_shape(rows: int, columns: int, size: int, limits: Limits, lines: int) -> tuple[int, int]:
+    """Return a tile's shape for `size` pairs or so, in multiples of what the kernels like.
 
     Of at most `lines` rows and columns together, unless the least shape has more.
     """
     height, width = limits.tile_rows, limits.tile_columns
-    share = work // (_TILES_PER_THREAD * threads)
-    size = min(max(share, limits.smallest_tile), limits.largest_tile)
-    side = min(isqrt(max(1, size // depth)), lines // 2)
-    high, wide = max(1, round(side / height)), max(1, round(side / width))
+    side = min(isqrt(max(1, size)), lines // 2)
+    high = min(max(1, round(side / height)), -(-rows // height))
+    wide = min(max(1, round(side / width)), -(-columns // width))
     while max(high, wide) > 1 and (
         high * height + wide * width > lines or high * height * wide * width > limits.most_pairs
     ):

@@ -10,16 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .backends import choose_backend
+from .backends import Backend, choose_backend
 from .blocks import Source, row_bytes
 from .crew import Crew
 from .division import open_book
 from .execution import Execution, Progress, Resources, resources
 from .floating import ieee_mode
+from .kernels.cuda.inputs import OnDevice
 from .ledger import Book, Ledger
+from .maps import ArrayRows
 from .plan import Demand, Plan, Tile, make_plan
 from .progress import Advance
-from .protocols import Kernels
+from .protocols import Devices, Kernels
 from .reading import blocks_of, kept
 from .reductions import Reduction
 from .results import Run
@@ -28,6 +30,7 @@ from .vectors import (
     as_source,
     check_pair,
     check_zero,
+    device_of,
     kept_pairs,
     survey,
     working_type,
@@ -54,7 +57,10 @@ class Cluster(Protocol):
 
 @dataclass(frozen=True)
 class Problem:
-    """Surveyed vectors on both sides, the plan for them, and those who carry it out."""
+    """Surveyed vectors on both sides, the plan for them, and those who carry it out.
+
+    `lay` returns an array of results where the vectors came from: there may be a device.
+    """
 
     rows: Vectors
     columns: Vectors
@@ -70,6 +76,7 @@ class Problem:
     demand: Demand
     book: Book
     cluster: Cluster | None = None
+    lay: Callable[[Any], Any] = lambda array: array
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _facts: dict[str, Any] = field(default_factory=dict)
     _startup: list[float] = field(default_factory=list)
@@ -153,32 +160,42 @@ def posed(
     begin = time.perf_counter()
     allowed = resources(execution)
     check_zero(zero)
-    with ieee_mode():
+    with ieee_mode(), contextlib.ExitStack() as stack:
         left = as_source(vectors, names[0], allowed.tensor)
         right = None if other is None else as_source(other, names[1], allowed.tensor)
         check_pair(left, right, names)
         sides = [left] if right is None else [left, right]
         count, others = left.shape[0], sides[-1].shape[0]
         loading = time.perf_counter()
-        backend = choose_backend(allowed.backend)
+        home = device_of(*sides)
+        backend = choose_backend(allowed.backend, allowed.devices, home)
         for dtype in {working_type(side.dtype) for side in sides}:
             backend.kernels.prepare(dtype)
         startup = time.perf_counter() - loading
-        cluster = _cluster(allowed)
-        threads = allowed.threads if cluster is None else cluster.threads()
+        cluster = _cluster(allowed, backend)
         memory = allowed.memory_for(sum(side.shape[0] for side in sides))
         wanted = demand(count, others) + blocks_of(sides)
-        plan = make_plan(
-            count,
-            None if right is None else others,
-            left.shape[1],
-            threads,
-            memory,
-            backend.kernels,
-            wanted,
-            allowed.screen != "off",
-            first,
-        )
+
+        def planned(room: int, threads: int) -> Plan:
+            return make_plan(
+                count,
+                None if right is None else others,
+                left.shape[1],
+                threads,
+                room,
+                backend.kernels,
+                wanted,
+                allowed.screen != "off",
+                first,
+            )
+
+        if backend.devices is None:
+            room = memory
+            plan = planned(room, allowed.threads if cluster is None else cluster.threads())
+        else:
+            devices = stack.enter_context(backend.devices)
+            memory = allowed.memory or devices.memory()
+            sides, plan, room = _held(sides, devices, memory, planned)
         waits = allowed.checkpoint is not None
         with Crew(plan.threads, waits) as crew, kept(sides, plan):
             given = [vectors, other]
@@ -194,21 +211,68 @@ def posed(
                 allowed.progress,
                 backend.name,
                 begin,
-                memory,
+                room,
                 allowed.screen,
                 allowed.screen_seed,
                 wanted,
                 book,
                 cluster,
+                _laying(backend.devices, home),
                 _facts={"bytes_read": read},
                 _startup=[startup],
             )
             book.close()
 
 
-def _cluster(allowed: Resources) -> Cluster | None:
+def _laying(devices: Devices | None, home: int | None) -> Callable[[Any], Any]:
+    if devices is None or home is None:
+        return lambda array: array
+    return lambda array: devices.lay(array, home)
+
+
+def _held(
+    sides: list[Source],
+    devices: Devices,
+    room: int,
+    planned: Callable[[int, int], Plan],
+) -> tuple[list[Source], Plan, int]:
+    """Return the sources held on devices, the plan for what memory is left, and how much that is.
+
+    An array of the host's that would take more than half of it is left there, and what comes by
+    blocks is brought by blocks.
+    """
+    plan = planned(room, devices.streams)
+    held: list[Source] = []
+    for side in sides:
+        on_host = isinstance(side, ArrayRows)
+        matrix = side.array if isinstance(side, ArrayRows) else side
+        if not (on_host or isinstance(side, OnDevice)):
+            held.append(side)
+            continue
+        left = room - devices.size(matrix)
+        try:
+            smaller = planned(left, devices.streams)
+        except ValueError:
+            if not on_host:
+                raise
+            left = 0
+        if on_host and left < room // 2:
+            held.append(side)
+        else:
+            held.append(devices.adopt(matrix))
+            plan, room = smaller, left
+    return held, plan, room
+
+
+def _cluster(allowed: Resources, backend: Backend) -> Cluster | None:
     """Return the cluster that was given, or in whose ``with`` the caller is."""
     client = allowed.client
+    if backend.devices is not None:
+        if client is not None:
+            raise ValueError(
+                "backend: must be 'auto' or 'cuda' for devices of this machine, got a dask client"
+            )
+        return None
     if client is None and allowed.backend == "auto" and "distributed" in sys.modules:
         from .distributed import current_client
 
@@ -229,11 +293,14 @@ def _surveyed(
     kernels: Kernels,
     crew: Crew,
 ) -> tuple[Vectors, Vectors]:
-    """Survey one side or both, unless what was given is surveyed; of one side both are the same."""
+    """Survey one side or both, unless what was given is surveyed; of one side both are the same.
+
+    What is held on devices is surveyed there.
+    """
     least = 2 if len(sides) == 1 else 1
     found = [
         data
-        if isinstance(data, Vectors)
+        if isinstance(data, Vectors) and data.source is side
         else survey(side, name, zero, least, plan.read_rows, kernels, crew.each)
         for data, side, name in zip(given, sides, names, strict=False)
     ]

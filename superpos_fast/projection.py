@@ -22,7 +22,7 @@ import numpy as np
 from .problem import Problem
 from .protocols import Coder, Screens
 from .reductions import Selective
-from .screening import UNIT_ROUNDOFF_32, code_constant, hoeffding_deviations
+from .screening import UNIT_ROUNDOFF_32, code_constant, half_constant, hoeffding_deviations
 from .vectors import Vectors
 
 # The probability that a call's answer is wrong.
@@ -136,6 +136,8 @@ def choose_coding(problem: Problem, screens: Screens, reduction: Selective) -> C
     """Return how to code the rows for what is asked, or None if that does not pay."""
     if screens.coder is None or not problem.plan.codes:
         return None
+    if not screens.coder.draws:
+        return _halves(problem, screens.coder)
     certain = problem.screen == "deterministic"
     coding = Coding(
         screens.coder,
@@ -168,6 +170,19 @@ def _leading_directions(rows: Any, most: int) -> Any:
     squares, vectors = squares[::-1][:most], vectors[:, ::-1][:, :most]
     there = squares > 1e-10 * squares[0]
     return (vectors[:, there] / np.sqrt(squares[there])).T @ rows
+
+
+def _halves(problem: Problem, coder: Coder) -> Choice | None:
+    """Return how to round rows to float16, at a fraction of what float32 costs whatever they are.
+
+    None where only bounds are wanted that rest on no model of the machine.
+    """
+    if problem.screen == "deterministic":
+        return None
+    problem.coded(problem.depth, 0.0)
+    constant, nothing = half_constant(problem.depth), np.empty(0, np.int64)
+    coding = Coding(coder, problem.depth, None, 0.0, constant, problem.seed)
+    return Choice(coding, (nothing, nothing))
 
 
 class _Side:

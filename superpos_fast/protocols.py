@@ -59,11 +59,13 @@ class Codes(Units, Protocol):
         Length of what of a row is not coded; zeros, unless they are set.
     """
 
-    facts: Any
     residuals: Any
 
-    def bounded(self, slacks: Any, /) -> None:
-        """Set each row's part of what a cosine may exceed the codes' by.
+    @property
+    def facts(self) -> Any: ...
+
+    def bounded(self, slacks: Any, columns: bool, /) -> None:
+        """Set each row's part, on one side, of what a cosine may exceed the codes' by.
 
         The product of a pair's residuals comes on top of it.
         """
@@ -78,12 +80,20 @@ class Coder(Protocol):
         Largest magnitude of a row's codes and of a column's.
     cost : float
         What an entry of a pair costs, in float32 multiply-adds.
+    draws : bool
+        Whether rounding may draw; if not, rows are rounded to nearest, in float16.
+    two_sided : bool
+        Whether a row is coded differently as a row and as a column.
     """
 
     @property
     def levels(self) -> tuple[int, int]: ...
     @property
     def cost(self) -> float: ...
+    @property
+    def draws(self) -> bool: ...
+    @property
+    def two_sided(self) -> bool: ...
 
     def room(self, rows: int, depth: int, /) -> Any:
         """Return memory for the codes of so many rows, a multiple of the unit."""
@@ -128,7 +138,7 @@ class Screens(Protocol):
     def packed(self, block: Any, exponents: Any, squares: Any, /) -> Units:
         """Return a block's rows as float32 unit rows, in memory of their own."""
 
-    def products(self, left: Units, right: Units, /) -> Any:
+    def products(self, left: Any, right: Any, /) -> Any:
         """Return the float32 dot products of all unit rows of two small sets."""
 
     def screen(
@@ -161,9 +171,6 @@ class Kernels(Protocol):
         the ranks ``listed``, and the sum of magnitudes.
     SecondMoment : type
         Sums of products of unit rows.
-    SmoothSets, SmoothPass, SmoothWorkspace : type
-        Sums of exponentials of squared cosines with their gradient: of small sets, of one set tile
-        by tile, and a thread's buffers for the latter.
     """
 
     @property
@@ -176,12 +183,6 @@ class Kernels(Protocol):
     def TotalFold(self) -> FoldKind: ...
     @property
     def SecondMoment(self) -> Any: ...
-    @property
-    def SmoothSets(self) -> Any: ...
-    @property
-    def SmoothPass(self) -> Any: ...
-    @property
-    def SmoothWorkspace(self) -> Any: ...
 
     def limits(self, depth: int, memory: int, /) -> Limits:
         """Return how work on vectors of that depth is cut within so many bytes."""
@@ -216,3 +217,48 @@ class Kernels(Protocol):
         self, groups: Any, keys: Any, cosines: Any, magnitude: bool, best: Any, best_keys: Any, /
     ) -> None:
         """Let each pair into its group's list, in place: k best cosines and keys (-1: empty)."""
+
+
+class HostKernels(Kernels, Protocol):
+    """Kernels that work in the host's memory, with those that only work there.
+
+    Attributes
+    ----------
+    SmoothSets, SmoothPass, SmoothWorkspace : type
+        Sums of exponentials of squared cosines with their gradient: of small sets, of one set tile
+        by tile, and a thread's buffers for the latter.
+    """
+
+    @property
+    def SmoothSets(self) -> Any: ...
+    @property
+    def SmoothPass(self) -> Any: ...
+    @property
+    def SmoothWorkspace(self) -> Any: ...
+
+
+class Devices(Protocol):
+    """Where kernels work that is not the host, entered for the time of a call.
+
+    Attributes
+    ----------
+    streams : int
+        Threads that keep them busy.
+    """
+
+    def __enter__(self) -> Devices: ...
+    def __exit__(self, kind: Any, error: Any, trace: Any, /) -> None: ...
+    @property
+    def streams(self) -> int: ...
+
+    def memory(self) -> int:
+        """Return the bytes that may be taken on each device."""
+
+    def size(self, matrix: Any, /) -> int:
+        """Return the bytes that a matrix takes when it is held on each device."""
+
+    def adopt(self, matrix: Any, /) -> Any:
+        """Return a matrix held on each device; of others rows are brought when they are read."""
+
+    def lay(self, array: Any, device: int, /) -> Any:
+        """Return a copy of the host's array on a device."""

@@ -91,8 +91,13 @@ class Coherence:
 
 
 def _equal(one: Any, two: Any) -> bool:
-    floats = all(np.asarray(value).dtype.kind == "f" for value in (one, two))
-    return np.array_equal(one, two, equal_nan=floats)
+    one, two = (np.asarray(_on_host(value)) for value in (one, two))
+    return np.array_equal(one, two, equal_nan=one.dtype.kind == two.dtype.kind == "f")
+
+
+def _on_host(value: Any) -> Any:
+    """Return what lies on a device as an array of NumPy's, anything else as it is."""
+    return value.get() if hasattr(value, "__cuda_array_interface__") else value
 
 
 class ArrayRecord:
@@ -136,8 +141,8 @@ class Nearest(ArrayRecord):
 
     def __repr__(self) -> str:
         count, k = self.cosines.shape
-        best = np.abs(self.cosines[:, 0])
-        return f"Nearest(vectors={count}, k={k}, largest={np.nanmax(best):.9g})"
+        best = np.nanmax(np.abs(_on_host(self.cosines[:, 0])))
+        return f"Nearest(vectors={count}, k={k}, largest={best:.9g})"
 
 
 @dataclass(frozen=True)
@@ -182,7 +187,8 @@ class Pairs(ArrayRecord):
     def __repr__(self) -> str:
         if not len(self):
             return "Pairs(none)"
-        return f"Pairs({len(self)}, first=({self.i[0]}, {self.j[0]}, {self.cosine[0]:.9g}))"
+        first = f"{int(self.i[0])}, {int(self.j[0])}, {float(self.cosine[0]):.9g}"
+        return f"Pairs({len(self)}, first=({first}))"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from .kernels.records import EXACT
+from .kernels.records import EXACT, Listed
 from .ledger import Ledger
 from .plan import Tile
 from .problem import Problem
@@ -98,7 +98,7 @@ class _Walk:
             return [last]
         # What may be stopped on the way is about the pairs of its tiles alone.
         if asked.repeatable and whole and not callable(self.problem.progress):
-            self.decide_listed(asked, *choice.close)
+            self.decide_listed(asked, Listed(*choice.close))
         return [CodeScreen(self.problem, screens, asked, self.decide_listed, choice.coding), last]
 
     def through(self, stages: Sequence[Screen]) -> None:
@@ -133,17 +133,21 @@ class _Walk:
                 return
         self.decide_open(own, tile, which)
 
-    def decide_listed(self, reduction: Reduction, i: Any, j: Any) -> None:
+    def decide_listed(self, reduction: Reduction, listed: Listed) -> None:
         """Decide listed pairs: all at once where rows are read as they lie, without copies."""
+        i, j = listed.rows, listed.columns
+        self.problem.tally(survivors=len(i) if listed.cosines is None else listed.decided)
+        if listed.cosines is not None:
+            reduction.decided(i, j, listed.cosines, self.kernels)
+            return
         as_they_lie = self.rows.is_native and self.columns.is_native
-        step = len(i) if as_they_lie else self.plan.listed
+        step = max(1, len(i)) if as_they_lie else self.plan.listed
         for start in range(0, len(i), step):
             some = slice(start, start + step)
             left, rows = self.rows.lines(i[some])
             right, columns = self.columns.lines(j[some])
             cosines = self.kernels.listed_cosines(left, rows, right, columns)
             reduction.decided(i[some], j[some], cosines, self.kernels)
-        self.problem.tally(survivors=len(i))
 
     def decide_open(self, own: _Thread, tile: Tile, which: list[int]) -> None:
         """Decide all pairs of a tile for some reductions, in pieces.

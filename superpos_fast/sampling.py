@@ -119,7 +119,7 @@ def _kept(source: Source) -> Any:
     step = source.block or max(1, _READ_ENTRIES // depth)
     with ieee_mode():
         blocks = [
-            (source.rows(start, min(start + step, count)) != 0).any(axis=1)
+            (np.asarray(source.rows(start, min(start + step, count))) != 0).any(axis=1)
             for start in range(0, count, step)
         ]
     return np.flatnonzero(np.concatenate([np.zeros(0, bool), *blocks]))

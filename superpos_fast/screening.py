@@ -87,3 +87,17 @@ def code_constant(depth: int, dimensions: int) -> float:
     short = math.sqrt(dimensions) * 2.0**-59
     operations = 8.0 * UNIT_ROUNDOFF_32
     return (entries + short + 2.0 * operations + 2.0 * decision_bound(depth)) * (1.0 + 2.0**-10)
+
+
+def half_constant(depth: int) -> float:
+    """Bound what else sets a product of float16 unit rows apart from the deciding cosine.
+
+    A device multiplies float16 numbers exactly and adds them up in float32 or a little less: its
+    tensor cores align a few products at a time and truncate them (Fasi, Higham, Mikaitis & Pranesh
+    2021, *Numerical behavior of NVIDIA tensor cores*).  d 2^-22 |x| |y| covers every order and
+    every block size that has been published, of which the sums' own roundings are d 2^-24.  It is a
+    model of the machine, not a theorem, and `screen="deterministic"` does without.  Besides: what
+    is lost where a stored product is subnormal, and twice `decision_bound`.
+    """
+    accumulation = (depth + 32) * 2.0**-22 * (1.0 + 2.0**-8)
+    return (accumulation + 2.0**-30 + 2.0 * decision_bound(depth)) * (1.0 + 2.0**-10)

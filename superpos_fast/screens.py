@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .kernels.records import Error
+from .kernels.records import Error, Listed
 from .plan import Tile
 from .problem import Problem
 from .projection import Coding
@@ -24,7 +24,7 @@ from .vectors import Vectors
 
 Lines = tuple[int, int]
 Each = Callable[[Callable[[Any], None], Iterable[Any]], None]
-Decide = Callable[[Reduction, Any, Any], None]
+Decide = Callable[[Reduction, Listed], None]
 
 
 class Screen(Protocol):
@@ -49,7 +49,8 @@ class _Form(Protocol):
         Whether a row is packed differently as a row and as a column.
     """
 
-    two_sided: bool
+    @property
+    def two_sided(self) -> bool: ...
 
     def room(self, rows: int) -> Any:
         """Return memory for so many packed rows, a multiple of the unit."""
@@ -182,10 +183,9 @@ class Float32Screen:
             if fold.open:
                 given_up.append(n)
                 continue
-            i, j = fold.take()
+            listed = fold.take()
             reduction.absorb(fold, tile)
-            if len(i):
-                self._decide(reduction, i + tile.row, j + tile.column)
+            self._decide(reduction, listed.moved(tile.row, tile.column))
         return given_up
 
 
@@ -242,8 +242,8 @@ class CodeScreen:
             code_slack(left.facts, length, self._coding.deviations) + self._coding.constant,
             code_slack(right.facts, longest, self._coding.deviations),
         )
-        for side, slack in zip(self._sides, self._slacks, strict=True):
-            side.bounded(slack)
+        for columns, (side, slack) in enumerate(zip(self._sides, self._slacks, strict=True)):
+            side.bounded(slack, bool(columns))
 
     def _error(self, tile: Tile) -> Error:
         """Return how far the cosines of a tile may lie below their bounds."""
@@ -266,9 +266,9 @@ class CodeScreen:
         if self._failed(fold.open):
             return which
         self._problem.tally(coded_pairs=tile.pairs(triangle))
-        i, j = fold.take()
-        if len(i):
-            self._decide(self._reduction, i + tile.row, j + tile.column)
+        listed = fold.take()
+        self._reduction.absorb(fold, tile)
+        self._decide(self._reduction, listed.moved(tile.row, tile.column))
         return []
 
     def _skips(self) -> bool:
@@ -289,7 +289,10 @@ class _Codes:
 
     screens: Screens
     coding: Coding
-    two_sided = True
+
+    @property
+    def two_sided(self) -> bool:
+        return self.coding.coder.two_sided
 
     def room(self, rows: int) -> Any:
         return self.coding.coder.room(rows, self.coding.dimensions)

@@ -142,7 +142,7 @@ class Squares:
     def shown(self, values: Any) -> Any:
         """Return values a row, NaN where it is left out."""
         values[self.problem.rows.squares == 0.0] = np.nan
-        return values
+        return self.problem.lay(values)
 
     def potential(self) -> float:
         """Sum cos^2 over all ordered pairs of rows, each with itself included."""
@@ -325,7 +325,7 @@ class Squares:
             block, factors = self._factored(vectors, part)
             if lengths is not None:
                 factors *= lengths[part]
-            yield block, factors.astype(np.result_type(block, self.dtype), copy=False), part
+            yield block, factors.astype(np.result_type(block.dtype, self.dtype), copy=False), part
 
     def _factored(self, vectors: Vectors, some: slice) -> tuple[Any, Any]:
         """Return rows, perhaps padded, and the factors that make them unit rows."""
@@ -341,7 +341,7 @@ class Squares:
         def fill(start: int) -> None:
             rows = slice(start, min(start + step, some.stop))
             for block, factors, part in self._read(vectors, rows, 1):
-                entries = block[:, : buffer.shape[1]]
+                entries = np.asarray(block)[:, : buffer.shape[1]]
                 out = buffer[part.start - some.start : part.stop - some.start]
                 np.multiply(entries, factors[:, None], out=out, casting="same_kind")
 

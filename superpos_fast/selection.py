@@ -143,7 +143,7 @@ def count(
     demand = Counts.demand(thresholds.size, selective=True)
     with posed(vectors, other, zero, execution, lambda n, m: demand) as problem:
         counts: NDArray[np.int64] = reaching(problem, thresholds, magnitude)
-    return counts if counts.ndim else int(counts)
+        return problem.lay(counts) if counts.ndim else int(counts)
 
 
 @divisible
@@ -213,21 +213,24 @@ def pairs(
         threshold = one_threshold(cosine, angle, signed)
         with posed(vectors, other, zero, execution, lambda n, m: Counts.demand(1, True)) as problem:
             found = _above(problem, threshold, magnitude, _limit(problem, limit))
-            run = problem.facts()
-    else:
-        if cosine is not None or angle is not None:
-            raise ValueError("top: must come without cosine and angle, got both")
-        check_count(top, "top", 1, _MOST_PAIRS)
+            return _sorted_pairs(problem, found, magnitude)
+    if cosine is not None or angle is not None:
+        raise ValueError("top: must come without cosine and angle, got both")
+    check_count(top, "top", 1, _MOST_PAIRS)
 
-        def demand(rows: int, columns: int) -> Demand:
-            return Ranking.demand_of_all(min(top, rows * columns))
+    def demand(rows: int, columns: int) -> Demand:
+        return Ranking.demand_of_all(min(top, rows * columns))
 
-        with posed(vectors, other, zero, execution, demand) as problem:
-            found = _best(problem, top, magnitude, _limit(problem, limit))
-            run = problem.facts()
+    with posed(vectors, other, zero, execution, demand) as problem:
+        found = _best(problem, top, magnitude, _limit(problem, limit))
+        return _sorted_pairs(problem, found, magnitude)
+
+
+def _sorted_pairs(problem: Problem, found: Any, magnitude: bool) -> Pairs:
     i, j, cosines = found
     order = np.lexsort((j, i, -(np.abs(cosines) if magnitude else cosines)))
-    return Pairs(i[order], j[order], cosines[order], run)
+    i, j, cosines = (problem.lay(part[order]) for part in found)
+    return Pairs(i, j, cosines, problem.facts())
 
 
 def _limit(problem: Problem, limit: int | None) -> int:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from .blocks import BlockRows, Rows, Source
 from .checks import check_choice, check_integer, shown
+from .kernels.cuda.inputs import OnDevice, lies_on_device, on_device
 from .maps import ArrayRows, Mapped
 from .plan import Tile
 from .protocols import Kernels, Side
@@ -89,14 +90,17 @@ class Vectors:
 
     @property
     def is_native(self) -> bool:
-        """Whether they lie as kernels read them: float32 or float64, row after row."""
+        """Whether they lie as kernels read them: float32 or float64, row after row, or there."""
         if not isinstance(self.source, ArrayRows):
-            return False
+            return bool(getattr(self.source, "is_resident", False))
         flags = self.source.array.flags
         return self.dtype in (np.float32, np.float64) and flags.c_contiguous and flags.aligned
 
     def read(self, start: int, stop: int) -> Any:
-        """Return rows as C-contiguous float32 or float64: a view where they are that already."""
+        """Return rows as C-contiguous float32 or float64: a view where they are that already.
+
+        Of a matrix on devices some rows of it, in whatever type they have.
+        """
         return _native(self.source.rows(start, stop))
 
     def side(self, start: int, stop: int) -> Side:
@@ -122,6 +126,8 @@ def working_type(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
 
 
 def _native(block: Any) -> Any:
+    if not isinstance(block, np.ndarray):
+        return block
     dtype = working_type(block.dtype)
     if block.flags.c_contiguous or abs(block.strides[0]) >= abs(block.strides[1]):
         return np.require(block, dtype, ["C_CONTIGUOUS", "ALIGNED"])
@@ -134,6 +140,12 @@ def _native(block: Any) -> Any:
     return rows
 
 
+def device_of(*sources: Source) -> int | None:
+    """Return the device that the first of some sources lies on that is on any."""
+    there = (source.device for source in sources if isinstance(source, OnDevice))
+    return next(there, None)
+
+
 def as_source(data: Any, name: str, tensor: str | None = None) -> Source:
     """Return where to read `data`, two-dimensional and of real numbers; without a copy if it can.
 
@@ -141,14 +153,14 @@ def as_source(data: Any, name: str, tensor: str | None = None) -> Source:
     ------
     TypeError
         If it holds what is refused: complex numbers, objects, long doubles, masked entries, or
-        lies on a device.
+        lies on a device that is none of NVIDIA's.
     ValueError
         If it is not two-dimensional or its vectors have no entries; or it is a file that cannot be
         opened as a matrix.
     """
     if isinstance(data, Vectors):
         return data.source
-    if isinstance(data, ArrayRows | BlockRows):
+    if isinstance(data, ArrayRows | BlockRows | OnDevice):
         return data
     if isinstance(data, Mapped):
         data = data.array()
@@ -164,7 +176,7 @@ def as_source(data: Any, name: str, tensor: str | None = None) -> Source:
         raise TypeError(f"{name}: must have no masked entries, got {count} masked")
     array = _as_array(data, name)
     _check_matrix(array.shape, array.dtype, name, type(data).__name__)
-    return ArrayRows(array)
+    return array if isinstance(array, OnDevice) else ArrayRows(array)
 
 
 def _check_matrix(shape: tuple[int, ...], dtype: Any, name: str, kind: str) -> None:
@@ -204,7 +216,10 @@ def _generated(rows: Rows, name: str) -> BlockRows:
 
 def _is_sliced(data: Any) -> bool:
     """Return whether it is no array, nor exported as one, but gives arrays when it is sliced."""
-    exported = ("__array_interface__", "__array_struct__", "__dlpack__", "detach")
+    exported = (
+        "__array_interface__", "__array_struct__", "__cuda_array_interface__", "__dlpack__",
+        "detach",
+    )  # fmt: skip
     if isinstance(data, np.ndarray) or any(hasattr(data, way) for way in exported):
         return False
     return all(hasattr(data, part) for part in ("shape", "dtype", "__getitem__"))
@@ -236,6 +251,12 @@ def _as_array(data: Any, name: str) -> Any:
         return np.asarray(data)
     if hasattr(data, "detach"):  # a torch parameter: its numbers, without its gradient
         data = data.detach()
+    if lies_on_device(data):
+        try:
+            return on_device(data)
+        except ValueError as error:
+            where = f"{name}: must lie in the host's memory without CuPy"
+            raise ValueError(f"{where}; {error}") from None
     try:
         if not hasattr(data, "__dlpack_device__"):
             return np.asarray(data)
@@ -245,7 +266,9 @@ def _as_array(data: Any, name: str) -> Any:
     except Exception as error:
         what = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise TypeError(f"{name}: must be readable by NumPy, got {what}") from None
-    raise TypeError(f"{name}: must lie in the host's memory, got DLPack device {device}")
+    raise TypeError(
+        f"{name}: must lie in the host's memory or on an NVIDIA device, got DLPack device {device}"
+    )
 
 
 def _from_dlpack(data: Any) -> Any:
@@ -344,7 +367,9 @@ def survey(
     each(look, range(0, count, block_rows))
     if bad:
         row = min(bad)
-        (entries,) = source.rows(row, row + 1).astype(np.float64)
+        (entries,) = np.asarray(source.rows(row, row + 1))
+        _check_integers(entries[None], name, row)
+        entries = entries.astype(np.float64)
         value = entries[~np.isfinite(entries)][0]
         raise ValueError(f"{name}: entries must be finite, got {value} in row {row}")
     if vectors.kept < count and zero == "raise":
@@ -382,7 +407,8 @@ def content(vectors: Vectors, step: int, each: Each) -> str:
         digest = hashlib.sha256()
         end = min(start + _HASHED_ROWS, len(vectors))
         for low in range(start, end, step):
-            digest.update(vectors.read(low, min(low + step, end)).reshape(-1).view(np.uint8).data)
+            rows = _native(np.asarray(vectors.read(low, min(low + step, end))))
+            digest.update(rows.reshape(-1).view(np.uint8).data)
         digests[start] = digest.digest()
 
     source.expect((), [range(len(vectors))])
@@ -392,7 +418,11 @@ def content(vectors: Vectors, step: int, each: Each) -> str:
 
 
 def _check_integers(block: Any, name: str, start: int) -> None:
-    if block.dtype.kind not in "iu" or block.dtype.itemsize < 8:
+    if (
+        not isinstance(block, np.ndarray)
+        or block.dtype.kind not in "iu"
+        or block.dtype.itemsize < 8
+    ):
         return
     beyond = block > EXACT_INTEGER
     if block.dtype.kind == "i":

@@ -73,7 +73,7 @@ def screened(left, right, *, shift, gate, slack, survivors=20_000, signed=True):
     if fold.open:
         return None, None
     dots = fold.listing.values[: int(fold.listing.found[0])]
-    found = fold.take()
+    found = fold.take()[:2]
     assert slack < 9 or len(found[0]) == len(dots)
     return found, dots
 

@@ -7,7 +7,7 @@ import pytest
 
 from helpers import needs_compiled
 from superpos_fast import coherence
-from superpos_fast.backends import choose_backend
+from superpos_fast.backends import choose_host_kernels
 from superpos_fast.capacity import pack
 from superpos_fast.capacity.lbfgs import normalised
 from superpos_fast.capacity.refinement import largest_cosine, refined
@@ -39,7 +39,7 @@ def plain(points, sharpness):
 @pytest.mark.parametrize("shape", [(2, 2), (7, 3), (33, 9), (150, 40), (130, 200)], ids=str)
 @pytest.mark.parametrize("sharpness", [0.3, 30.0, 3000.0])
 def test_both_smooth_maxima(backend, shape, sharpness):
-    kernels = choose_backend(backend).kernels
+    kernels = choose_host_kernels(backend)
     points = random_points(*shape)
     value, gradient, top = plain(points[0], sharpness)
     steep = np.abs(gradient).max() + 1e-12
@@ -64,7 +64,7 @@ def test_passes_do_not_hang_on_threads():
     found = []
     for threads in 1, 3:
         with Crew(threads) as crew:
-            function = LargeSmoothMaximum(2600, 20, choose_backend("cpu").kernels, crew)
+            function = LargeSmoothMaximum(2600, 20, choose_host_kernels("cpu"), crew)
             function.sharpness[:] = 60.0
             found.append(function(points, ONE))
     for one, other in zip(*found, strict=True):

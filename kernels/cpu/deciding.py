@@ -123,7 +123,7 @@ def sift(cosines: Any, fold: Any) -> Iterator[tuple[Any, Any]]:
     row = 0
     while row < len(cosines):
         row = int(folds.sift(whole, row, fold.record, found, room))
-        yield fold.take()
+        yield fold.take()[:2]
 
 
 def decide_piece(

@@ -58,7 +58,7 @@ def _rehearsed(kinds: tuple[type[Any], ...], dtypes: tuple[Any, ...], coded: boo
         )
         for block, side in zip(blocks, (left, right), strict=True):
             side.fill(block, exponents, squares, 0)
-            side.bounded(np.zeros(2))
+            side.bounded(np.zeros(2), side is right)
         products(units, units)
         coded_fold = BestFold.rehearsing()
         screen(Workspace(), left, right, (0, 2, 0, 2), 0, [coded_fold])
@@ -162,11 +162,12 @@ class Codes:
             lines.view(np.int32),
         )
 
-    def bounded(self, slacks: Any) -> None:
+    def bounded(self, slacks: Any, columns: bool) -> None:
         """Set each row's part of what a cosine may exceed the codes' by, rounded up to float32.
 
         The product of a pair's residuals comes on top of it.
         """
+        del columns  # they are codes for one side
         terms = np.zeros((3, self.padded), np.float32)
         terms[0] = self.facts[0]
         for term, values in ((terms[1], slacks), (terms[2], self.residuals)):
@@ -202,7 +203,11 @@ class Coder:
         Largest magnitude of a row's codes and of a column's.
     cost : float
         What an entry of a pair costs, in float32 multiply-adds.
+    draws, two_sided : bool
+        Rounding draws, and a row is coded differently as a row and as a column.
     """
+
+    draws = two_sided = True
 
     def __init__(self, product: micro_i8.Product) -> None:
         self.levels = product.row_levels, product.column_levels

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..records import EXACT, Error, Footprint
+from ..records import EXACT, Error, Footprint, Listed
 from . import folds, screens
 from .micro_f32 import UNIT
 from .screens import CACHE_COLUMNS
@@ -51,12 +51,12 @@ class _TileFold:
         """Whether too many pairs were left open to be listed."""
         return bool(self.listing.found[0] < 0)
 
-    def take(self) -> tuple[Any, Any]:
-        """Return the listed pairs' rows and columns, and forget them."""
+    def take(self) -> Listed:
+        """Return the listed pairs, and forget them."""
         count = int(self.listing.found[0])
         self.listing.found[0] = 0
         rows, columns = (part[:count] for part in self.listing[:2])
-        return rows.astype(np.int64), columns.astype(np.int64)
+        return Listed(rows.astype(np.int64), columns.astype(np.int64))
 
 
 class BestFold(_TileFold):
@@ -104,13 +104,13 @@ class BestFold(_TileFold):
             gates[len(wanted) :] = np.inf
         self._begin((self.gates.rows, self.gates.columns), self._heaps, error.slack)
 
-    def take(self) -> tuple[Any, Any]:
-        """Return the listed pairs' rows and columns, of those that still reach a gate."""
+    def take(self) -> Listed:
+        """Return the listed pairs, of those that still reach a gate, and forget them."""
         values = self.listing.values[: int(self.listing.found[0])]
-        rows, columns = super().take()
+        rows, columns, *_ = super().take()
         record = self.record
         stay = (values >= record.row_gates[rows]) | (values >= record.column_gates[columns])
-        return rows[stay], columns[stay]
+        return Listed(rows[stay], columns[stay])
 
     def _begin(self, gates: tuple[Any, Any], heaps: tuple[Any, Any], slack: float) -> None:
         for side in heaps:

@@ -9,5 +9,18 @@
     tiles.cu         folds over tiles in memory and over lists
     fused.cu         tiles on the tensor cores, folded in registers
 
+    loader           signatures looked at, sources compiled, arguments checked
+    formats          what kernels and their caller agree on
+
+What the engine holds, with the array module as what the loader's device says:
+
+    team             devices, streams, and which thread works where
+    resident         rows on devices, whole matrices or blocks       inputs   those of others
+    packed           unit rows in float32 and float16
+    values           tiles as folds look at them
+    tile_folds       folds                screening    screens       deciding   decisions
+    moments          sums of products     rates        how fast a device multiplies and copies
+    entry            all of these: what the table of backends points at
+
 `../README.md` has a table of all kernels.  Importing this imports no CuPy.
 """

@@ -186,7 +186,7 @@ def load(number: int | None = None) -> Module:
     ValueError
         If CuPy, the driver or the device is missing or too old.
     """
-    cupy = _import_cupy()
+    cupy = import_cupy()
     count = _device_count(cupy)
     number = cupy.cuda.runtime.getDevice() if number is None else number
     if not 0 <= number < count:
@@ -200,7 +200,8 @@ def load(number: int | None = None) -> Module:
     return Module(device)
 
 
-def _import_cupy() -> Any:
+def import_cupy() -> Any:
+    """Return CuPy, if it is there and recent enough."""
     try:
         import cupy
     except Exception as error:

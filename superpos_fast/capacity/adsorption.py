@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..angles import one_threshold
-from ..backends import choose_backend
+from ..backends import choose_host_kernels
 from ..crew import Crew
 from ..floating import ieee_mode
 from ..progress import reporting
@@ -166,7 +166,7 @@ def greedy(
     key = check_count(seed, "seed", 0, 2**64 - 1)
     allowed = resources_of(effort)
     state = _State(depth, tolerance, key, checkpoint)
-    kernels = choose_backend(allowed.backend).kernels
+    kernels = choose_host_kernels(allowed.backend)
     with ieee_mode(), Crew(allowed.threads) as crew:
         kernels.prepare(np.float32)
         kept = Kept(kernels, depth, tolerance)

@@ -19,7 +19,8 @@ class Effort(TypedDict, total=False):
     progress : bool or callable
         True shows a progress bar; a function is called with (done, in all).
     backend : str
-        "auto", "cpu" or "reference".
+        "auto", "cpu" or "reference"; where pairs of given or random vectors are all that is
+        looked at (`sample_coherence`, `readout`) also "cuda".
     """
 
     threads: int | None

@@ -214,13 +214,13 @@ class _Tally:
         self._active = np.stack([rng.choice(self._n, k, replace=False) for _ in range(trials)])
         sums = np.zeros((trials, rows.shape[1]))
         for place in self._active.T:
-            sums += _units(rows.take(place))
+            sums += _units(np.asarray(rows.take(place)))
         self._squares = np.zeros(2)
         self._wrong = np.zeros(2, np.int64)
         self._right = np.ones(trials, bool)
         step = max(1, _READ_ENTRIES // max(rows.shape[1], trials))
         for start in range(0, self._n, step):
-            block = _units(rows.rows(start, min(start + step, self._n)))
+            block = _units(np.asarray(rows.rows(start, min(start + step, self._n))))
             self._add(start, block @ sums.T)
             advance(len(block))
 

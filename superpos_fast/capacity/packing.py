@@ -11,12 +11,12 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends import choose_backend
+from ..backends import choose_host_kernels
 from ..closest import coherence, nearest
 from ..execution import Resources
 from ..floating import ieee_mode
 from ..progress import reporting
-from ..protocols import Kernels
+from ..protocols import HostKernels
 from ..results import Run
 from ..vectors import Matrix, check_count
 from .checkpoints import KeptIn, Progressed
@@ -148,7 +148,7 @@ def pack(
     """
     count, depth = check_count(n, "n", 2, _MOST), check_count(d, "d", 1, _MOST)
     allowed, how = resources_of(effort), quietly(effort)
-    kernels = choose_backend(allowed.backend).kernels
+    kernels = choose_host_kernels(allowed.backend)
     wanted = Wanted(
         n=count,
         d=depth,
@@ -179,7 +179,7 @@ def pack(
 
 
 def _searched(
-    wanted: Wanted, kernels: Kernels, allowed: Resources, held: Progressed
+    wanted: Wanted, kernels: HostKernels, allowed: Resources, held: Progressed
 ) -> tuple[Any, int, tuple[Milestone, ...]]:
     """Search; return the vectors, the number of descents, and the history."""
     timed = wanted.seconds is not None and wanted.restarts is None

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..crew import Crew
-from ..protocols import Kernels
+from ..protocols import HostKernels
 from .annealing import Annealed, Schedule, anneal
 from .checkpoints import Progressed
 from .refinement import largest_cosine, refined
@@ -185,7 +185,7 @@ class Search:
     def __init__(
         self,
         wanted: Wanted,
-        kernels: Kernels,
+        kernels: HostKernels,
         threads: int,
         checkpoint: Progressed,
         report: Callable[[int], object],

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..crew import Crew
-from ..protocols import Kernels
+from ..protocols import HostKernels
 from .lbfgs import Each, one_by_one, tangent
 
 # How far b max c^2 may be from b level: above it float32 would overflow, below it pairs that count
@@ -48,7 +48,7 @@ class SmoothMaximum:
     noise = 2.0**-48
     each: Each = staticmethod(one_by_one)
 
-    def __init__(self, sets: int, count: int, depth: int, kernels: Kernels) -> None:
+    def __init__(self, sets: int, count: int, depth: int, kernels: HostKernels) -> None:
         self.sharpness = np.ones(sets)
         self._levels = np.full(sets, 1.0 / depth)
         self._sums = kernels.SmoothSets(count, depth)
@@ -85,7 +85,7 @@ class LargeSmoothMaximum(SmoothMaximum):
 
     noise = 2.0**-26
 
-    def __init__(self, count: int, depth: int, kernels: Kernels, crew: Crew | None) -> None:
+    def __init__(self, count: int, depth: int, kernels: HostKernels, crew: Crew | None) -> None:
         super().__init__(1, 1, depth, kernels)
         self._pass = kernels.SmoothPass(count, depth)
         self._workspace = kernels.SmoothWorkspace

@@ -35,6 +35,12 @@ def need_nvrtc(version):
         lacking(f"no NVRTC {version} in .venv/cuda")
 
 
+@pytest.fixture(scope="session")
+def emulator():
+    """What is needed to have sources run on the CPU."""
+    need_compiler()
+
+
 @cache
 def from_ptx(file):
     """The library of a file's kernels as NVRTC compiles them."""

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -74,6 +75,9 @@ def from_source(file, changed=None):
     return compiled(code)
 
 
+_one_at_a_time = threading.Lock()
+
+
 class CompilationError(RuntimeError):
     """What the C++ compiler refuses."""
 
@@ -105,7 +109,8 @@ class EmulatedDevice:
         signature = sources.signatures()[kernel]
 
         def launch(grid, block, arguments, *, shared_mem=0):
-            self._launch(library, signature, grid, block, arguments, shared_mem)
+            with _one_at_a_time:
+                self._launch(library, signature, grid, block, arguments, shared_mem)
 
         return launch
 

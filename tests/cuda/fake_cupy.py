@@ -6,6 +6,7 @@ on the device that was current when they were made, and are no arrays to NumPy's
 
 import contextlib
 import itertools
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,7 +21,23 @@ for _type in (
 inf, nan = np.inf, np.nan
 dtype, newaxis = np.dtype, None
 
-_current = [0]
+
+class _Current(threading.local):
+    """The thread's device, and its stream on each, as CuPy has them."""
+
+    def __init__(self):
+        self.device, self.streams = 0, {}
+
+    @property
+    def stream(self):
+        return self.streams.get(self.device, _Stream.null)
+
+    @stream.setter
+    def stream(self, stream):
+        self.streams[self.device] = stream
+
+
+_current = _Current()
 DEVICES = 2
 
 
@@ -35,7 +52,7 @@ def _refuse_host_arrays(values):
             raise TypeError("an array of the host among arrays of a device")
         if isinstance(value, tuple | list):
             _refuse_host_arrays(value)
-        if isinstance(value, ndarray) and value._number != _current[0]:
+        if isinstance(value, ndarray) and value._number != _current.device:
             raise ValueError("an array of another device than the current one")
 
 
@@ -70,7 +87,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
 
     def __init__(self, values):
         assert type(values) is np.ndarray
-        self._host, self._number = values, _current[0]
+        self._host, self._number = values, _current.device
 
     shape = property(lambda self: self._host.shape)
     strides = property(lambda self: self._host.strides)
@@ -83,6 +100,9 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
     T = property(lambda self: ndarray(self._host.T))
     data = property(lambda self: SimpleNamespace(ptr=self._host.ctypes.data))
     device = property(lambda self: SimpleNamespace(id=self._number))
+    __cuda_array_interface__ = property(
+        lambda self: {"shape": self.shape, "typestr": self.dtype.str, "version": 3}
+    )
 
     def __array_ufunc__(self, ufunc, method, *arguments, out=None, **options):
         if out is not None:
@@ -112,7 +132,9 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
 
     def __getitem__(self, place):
         _refuse_host_arrays(place if isinstance(place, tuple) else [place])
-        return ndarray(np.asarray(self._host[_lower(place)]))
+        part = ndarray(np.asarray(self._host[_lower(place)]))
+        part._number = self._number  # where it is, whatever device is current
+        return part
 
     def __setitem__(self, place, value):
         _refuse_host_arrays([*(place if isinstance(place, tuple) else [place]), value])
@@ -176,9 +198,18 @@ def array(values, dtype=None, copy=True):
 
 def asarray(values, dtype=None):
     """The same, without a copy of what is there already."""
-    if isinstance(values, ndarray) and (dtype is None or values.dtype == dtype):
+    here = isinstance(values, ndarray) and values._number == _current.device
+    if here and (dtype is None or values.dtype == dtype):
         return values
     return array(values, dtype)
+
+
+def from_dlpack(values):
+    """What another library has on a device, without a copy."""
+    kind, number = values.__dlpack_device__()
+    assert kind == 2
+    with _Device(number):
+        return ndarray(values.array)
 
 
 def asnumpy(values):
@@ -203,19 +234,19 @@ class _Device:
     compute_capability = "80"
 
     def __init__(self, number=None):
-        self.id = _current[0] if number is None else number
+        self.id = _current.device if number is None else number
         self._before = []
 
     def __enter__(self):
-        self._before.append(_current[0])
-        _current[0] = self.id
+        self._before.append(_current.device)
+        _current.device = self.id
         return self
 
     def __exit__(self, *_):
-        _current[0] = self._before.pop()
+        _current.device = self._before.pop()
 
     def use(self):
-        _current[0] = self.id
+        _current.device = self.id
 
     def synchronize(self):
         pass
@@ -227,11 +258,20 @@ class _Stream:
     def __init__(self, null=False, non_blocking=False, ptds=False):
         self.ptr = next(self._numbers)
 
+        self._device, self._before = _current.device, []
+
     def __enter__(self):
+        self._before.append(_current.stream)
+        self.use()
         return self
 
     def __exit__(self, *_):
-        pass
+        _current.stream = self._before.pop()
+
+    def use(self):
+        if self._device != _current.device and self is not _Stream.null:
+            raise ValueError("a stream of another device than the current one")
+        _current.stream = self
 
     def synchronize(self):
         pass
@@ -264,12 +304,12 @@ cuda = SimpleNamespace(
     Device=_Device,
     Stream=_Stream,
     Event=_Event,
-    get_current_stream=lambda device_id=None: _Stream.null,
+    get_current_stream=lambda device_id=None: _current.stream,
     alloc_pinned_memory=lambda size: np.empty(size, np.uint8),
     runtime=SimpleNamespace(
         CUDARuntimeError=_CUDARuntimeError,
-        getDevice=lambda: _current[0],
-        setDevice=lambda number: _current.__setitem__(0, number),
+        getDevice=lambda: _current.device,
+        setDevice=lambda number: setattr(_current, "device", number),
         getDeviceCount=lambda: DEVICES,
         memGetInfo=lambda: (8 << 30, 16 << 30),
         runtimeGetVersion=lambda: 13000,
@@ -279,7 +319,7 @@ cuda = SimpleNamespace(
 
 def get_default_memory_pool():
     """A pool that keeps nothing."""
-    return SimpleNamespace(free_all_blocks=lambda: None, used_bytes=lambda: 0)
+    return SimpleNamespace(free_all_blocks=lambda: None, used_bytes=lambda: 0, free_bytes=lambda: 0)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,197 @@
+"""Unit rows on each device, in float32 and in float16, and how far off their products may be."""
+
+from __future__ import annotations
+
+import threading
+from math import ceil
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..records import EXACT, Error
+from .loader import Module
+from .resident import Block, DeviceRows, lines_of
+from .team import Place, Team
+
+# Rows are padded to a multiple of this, so that tiles are read 16 bytes at a time.
+UNIT = 32
+# Depths are: what the tensor cores take in.
+_DEPTH_UNIT = 32
+# What a device may lose by taking subnormal numbers for zeros.
+_SUBNORMAL = 2.0**-124
+
+
+def padded_depth(depth: int) -> int:
+    """Return the entries of a packed row."""
+    return ceil(depth / _DEPTH_UNIT) * _DEPTH_UNIT
+
+
+def float32_above(values: Any) -> Any:
+    """Return float32 numbers above those given."""
+    return np.nextafter(np.asarray(values + _SUBNORMAL).astype(np.float32), np.float32(np.inf))
+
+
+class Units:
+    """Consecutive rows of the data as float32 unit rows, on each device, in room that is reused.
+
+    Attributes
+    ----------
+    first : int
+        The first row's place among all.
+    source : DeviceRows or None
+        Where the rows lie on the devices, if they do.
+    """
+
+    KERNEL: ClassVar[str] = "unit_rows_f32"
+    DTYPE: ClassVar[Any] = np.float32
+    # Stored entries are so many times those of unit rows.
+    SCALE: ClassVar[float] = 1.0
+    # Of a product, apart from its rows' bounds, when it is stored.
+    RELATIVE: ClassVar[float] = 0.0
+
+    def __init__(self, team: Team, room: Any, squares: Any, first: int, depth: int) -> None:
+        self._team = team
+        self.first, self.rows, self.stride = first, len(squares), padded_depth(depth)
+        self.padded = ceil(self.rows / UNIT) * UNIT
+        self.source: DeviceRows | None = None
+        self._entries: dict[int, Any] = {}
+        self._residuals: dict[int, Any] = {}
+        self._absent: dict[int, Any] = {}  # NaN for rows that are left out, else 0
+        shape = self.padded, self.stride
+        absent = np.full(self.padded, np.nan, np.float32)
+        absent[: self.rows][squares != 0.0] = 0.0
+        for module in team.modules:
+            with team.here().on(module):
+                number = module.device.number
+                entries = room[number][: self.padded * self.stride].reshape(shape)
+                self._entries[number] = entries
+                self._residuals[number] = team.arrays.empty(self.padded, np.float32)
+                self._absent[number] = team.arrays.asarray(absent)
+        self._lock = threading.Lock()
+        self._filled: list[tuple[int, Any]] = [self._noted(module) for module in team.modules]
+        self._waited: dict[Place, int] = {}
+        self._bounds: dict[tuple[int, Error], tuple[Any, Any]] = {}
+
+    @classmethod
+    def room(cls, team: Team, rows: int, depth: int) -> dict[int, Any]:
+        """Return memory for so many rows, a multiple of `UNIT`, on each device."""
+        rooms = {}
+        for module in team.modules:
+            with team.here().on(module):
+                number = module.device.number
+                rooms[number] = team.arrays.empty(rows * padded_depth(depth), cls.DTYPE)
+        return rooms
+
+    @classmethod
+    def bytes(cls, depth: int) -> int:
+        """Return the bytes of a row, with its residual and bounds."""
+        return padded_depth(depth) * np.dtype(cls.DTYPE).itemsize + 4 + 8
+
+    def fill(self, block: Any, exponents: Any, squares: Any, start: int) -> None:
+        """Pack a block whose first row is row `start`, a multiple of `UNIT`, of these rows."""
+        if isinstance(block, Block):
+            self.source = block.rows
+        end = start + len(block)
+        some = slice(start, end if end < self.rows else self.padded)
+        for module in self._team.modules:
+            with self._team.here().on(module):
+                self._fill(module, lines_of(self._team, module, block, exponents, squares),
+                           len(block), block.shape[1], some)  # fmt: skip
+                filled = self._noted(module)
+            with self._lock:
+                self._filled.append(filled)
+
+    def _fill(self, module: Module, lines: Any, rows: int, depth: int, some: slice) -> None:
+        number = module.device.number
+        out = self._entries[number][some]
+        module.launch(
+            self.KERNEL, (ceil(len(out) / 32),), rows=rows, depth=depth, scale=self.SCALE, out=out,
+            out_rows=len(out), out_stride=self.stride, residuals=self._residuals[number][some],
+            **lines.arguments(),
+        )  # fmt: skip
+
+    def _noted(self, module: Module) -> tuple[int, Any]:
+        """Return an event of the current stream on a device."""
+        place = self._team.here()
+        with place.on(module):
+            event = self._team.arrays.cuda.Event(disable_timing=True)
+            event.record(place.stream_on(module))
+        return module.device.number, event
+
+    def wait(self, place: Place) -> None:
+        """Let a thread's stream wait until the rows are packed that are being packed now."""
+        with self._lock:
+            before, now = self._waited.get(place, 0), len(self._filled)
+            self._waited[place] = now
+            filled = self._filled[before:now]
+        for number, event in filled:
+            if number == place.module.device.number:
+                place.stream.wait_event(event)
+
+    def entries(self, module: Module, start: int, stop: int) -> Any:
+        """Return packed rows on a device."""
+        return self._entries[module.device.number][start:stop]
+
+    def bounds(self, module: Module, error: Error) -> tuple[Any, Any]:
+        """Return what products are off by, a part for each row and for each column.
+
+        NaN for rows that are left out.
+        """
+        return self._kept_bounds(module, error, float32_above(max(error)), np.float32(0.0))
+
+    def _kept_bounds(self, module: Module, error: Error, row: Any, column: Any) -> tuple[Any, Any]:
+        number, arrays = module.device.number, self._team.arrays
+        with self._lock:
+            if (number, error) not in self._bounds:
+                absent = self._absent[number]
+                # By one thread for all, whatever their streams.
+                self._bounds[number, error] = (
+                    absent + (arrays.asarray(row) if np.ndim(row) else row),
+                    absent + (arrays.asarray(column) if np.ndim(column) else column),
+                )
+                self._team.here().synchronize(module)
+            return self._bounds[number, error]
+
+
+class Halves(Units):
+    """The same in float16, with bounds from what rounding took from each row.
+
+    Attributes
+    ----------
+    facts : ndarray, shape (4, padded)
+        As of other codes: scale (1), nothing, and bounds of the lengths of the rounded row and of
+        what rounding has taken.
+    residuals : ndarray
+        Zeros: all entries are there.
+    """
+
+    KERNEL = "unit_rows_f16"
+    DTYPE = np.float16
+    SCALE = 16.0  # entries from 4e-6 on are normal numbers
+    RELATIVE = 2.0**-11 * (1.0 + 2.0**-10)
+
+    def __init__(self, team: Team, room: Any, squares: Any, first: int, depth: int) -> None:
+        super().__init__(team, room, squares, first, depth)
+        self.residuals = np.zeros(self.rows)
+        self._slacks: dict[bool, Any] = {}
+
+    @property
+    def facts(self) -> Any:
+        """What is known of each row."""
+        place = self._team.here()
+        self.wait(place)
+        lost = self._residuals[place.module.device.number].get().astype(np.float64)
+        lost[np.isnan(lost)] = 0.0  # of rows that are left out
+        return np.stack([np.ones_like(lost), np.zeros_like(lost), 1.0 + lost, lost])
+
+    def bounded(self, slacks: Any, columns: bool) -> None:
+        """Set each row's part of what a cosine may lie from the product, as a row or a column."""
+        self._slacks[columns] = float32_above(np.asarray(slacks))
+        self._bounds.clear()
+
+    def bounds(self, module: Module, error: Error) -> tuple[Any, Any]:
+        """Return what products are off by, a part for each row and for each column."""
+        del error
+        nothing = np.float32(0.0)
+        row, column = (self._slacks.get(side, nothing) for side in (False, True))
+        return self._kept_bounds(module, EXACT, row, column)

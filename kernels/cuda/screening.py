@@ -1,0 +1,104 @@
+"""A device's screens: products of float16 and of float32 unit rows, folded where they are.
+
+What `superpos_fast.protocols.Screens` asks for.  A product of float32 rows is off by what any order
+of its additions is; what the tensor cores make of float16 rows is bounded by a model of theirs (see
+`superpos_fast.screening.half_constant`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .packed import UNIT, Halves, Units, padded_depth
+from .team import Team
+from .values import Decider, Values
+
+
+class HalfCoder:
+    """Rows as float16: codes of 11 bits, rounded to nearest.
+
+    Attributes
+    ----------
+    draws : bool
+        Whether rounding draws: it does not.
+    two_sided : bool
+        Whether a row is coded differently as a row and as a column.
+    """
+
+    draws = two_sided = False
+    levels, cost = (2**11, 2**11), 0.125
+
+    def __init__(self, team: Team) -> None:
+        self._team = team
+
+    def room(self, rows: int, depth: int) -> Any:
+        """Return memory for so many rows, a multiple of the unit."""
+        return Halves.room(self._team, rows, depth)
+
+    def codes(
+        self, room: Any, squares: Any, first: int, depth: int, columns: bool, stream: int | None
+    ) -> Halves:
+        """Return rows that are yet to be filled."""
+        del columns, stream
+        return Halves(self._team, room, squares, first, depth)
+
+
+class Screens:
+    """Screens of a team's devices."""
+
+    def __init__(self, team: Team) -> None:
+        self._team, self.coder = team, HalfCoder(team)
+
+    def rehearse(self, folds: list[Any], dtypes: tuple[Any, ...], coded: bool) -> None:
+        """Do nothing: kernels are compiled, or found in CuPy's cache, when they are launched."""
+        del folds, dtypes, coded
+
+    def chain(self, depth: int) -> int:
+        """Return the roundings that a product goes through in whatever order it is added up."""
+        return padded_depth(depth) + 1
+
+    def room(self, rows: int, depth: int) -> Any:
+        """Return memory for so many unit rows, a multiple of the unit."""
+        return Units.room(self._team, rows, depth)
+
+    def units(self, room: Any, squares: Any, first: int, depth: int) -> Units:
+        """Return float32 unit rows that are yet to be filled."""
+        return Units(self._team, room, squares, first, depth)
+
+    def packed(self, block: Any, exponents: Any, squares: Any) -> Units:
+        """Return a block's rows as unit rows, in memory of their own."""
+        rows = -(-len(block) // UNIT) * UNIT
+        units = self.units(self.room(rows, block.shape[1]), squares, 0, block.shape[1])
+        units.fill(block, exponents, squares, 0)
+        return units
+
+    def products(self, left: Units, right: Units) -> Any:
+        """Return the float32 dot products of all unit rows of two small sets."""
+        module = self._team.here().module
+        out = self._team.arrays.empty((left.rows, right.rows), np.float32)
+        module.multiply(
+            left.entries(module, 0, left.rows), right.entries(module, 0, right.rows), out
+        )
+        return out.get()
+
+    def screen(
+        self,
+        workspace: Any,
+        left: Units,
+        right: Units,
+        tile: tuple[int, int, int, int],
+        shift: int | None,
+        folds: Sequence[Any],
+    ) -> None:
+        """Fold a tile's values into folds that are aimed at it; `workspace` has room for these."""
+        place = self._team.here()
+        values = Values(place, workspace, (left, right), tile, shift, folds[0].error)
+        decider = None
+        if left.source is not None and right.source is not None:
+            row, column = left.first + tile[0], right.first + tile[2]
+            decider = Decider(place.module, left.source, right.source, row, column)
+        for fold in folds:
+            fold.screen(values, decider)
