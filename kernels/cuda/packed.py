@@ -68,7 +68,8 @@ class Units:
                 self._residuals[number] = team.arrays.empty(self.padded, np.float32)
                 self._absent[number] = team.arrays.asarray(absent)
         self._lock = threading.Lock()
-        self._filled: list[tuple[int, Any]] = [self._noted(module) for module in team.modules]
+        self._made = dict(self._noted(module) for module in team.modules)
+        self._filled = list(self._made.items())
         self._waited: dict[Place, int] = {}
         self._bounds: dict[tuple[int, Error], tuple[Any, Any]] = {}
 
@@ -93,8 +94,11 @@ class Units:
             self.source = block.rows
         end = start + len(block)
         some = slice(start, end if end < self.rows else self.padded)
+        place = self._team.here()
         for module in self._team.modules:
-            with self._team.here().on(module):
+            with place.on(module):
+                # The room may have been another's on the stream that it was taken on.
+                place.stream_on(module).wait_event(self._made[module.device.number])
                 self._fill(module, lines_of(self._team, module, block, exponents, squares),
                            len(block), block.shape[1], some)  # fmt: skip
                 filled = self._noted(module)

@@ -10,6 +10,7 @@ import pytest
 import emulation
 import nvrtc
 import ptx_translation
+import stream_order
 from superpos_fast.kernels.cuda import loader, sources
 
 # Where mutants.py has put kernels with a bug.
@@ -33,6 +34,14 @@ def need_compiler():
 def need_nvrtc(version):
     if nvrtc.library(version) is None:
         lacking(f"no NVRTC {version} in .venv/cuda")
+
+
+@pytest.fixture(autouse=True)
+def streams_in_order():
+    """No two streams use the same memory at the same time."""
+    stream_order.races.clear()
+    yield
+    assert stream_order.races == []
 
 
 @pytest.fixture(scope="session")

@@ -122,6 +122,7 @@ class EmulatedDevice:
         for parameter, argument in zip(signature.parameters, arguments, strict=True):
             if parameter.pointer:
                 host = fake_cupy.host(argument)
+                fake_cupy.note(argument, name, writes=not parameter.constant)
                 low = host.ctypes.data
                 values.append(ctypes.c_void_p(low))
                 ranges.append((low, low + extent(host), int(not parameter.constant)))
@@ -137,6 +138,8 @@ class EmulatedDevice:
             raise LaunchError(f"{name}: {library.emu_error().decode()}")
 
     def multiply(self, left, right, out):
+        fake_cupy.note([left, right], "multiply")
+        fake_cupy.note(out, "multiply", writes=True)
         left, right = (fake_cupy.host(side).astype(np.float32) for side in (left, right))
         fake_cupy.host(out)[...] = left @ right.T
 

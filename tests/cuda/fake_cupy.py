@@ -1,15 +1,19 @@
 """What the backend uses of CuPy, on NumPy: as strict as CuPy, and stricter where it is silent.
 
 Arrays of it mix with no array of the host, convert to none unless asked by `get` or `asnumpy`, lie
-on the device that was current when they were made, and are no arrays to NumPy's functions.
+on the device that was current when they were made, and are no arrays to NumPy's functions.  What
+streams do to them is looked at by `stream_order`.
 """
 
 import contextlib
 import itertools
 import threading
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
+
+import stream_order
 
 __version__ = "14.2.0"
 
@@ -46,6 +50,15 @@ def host(value):
     return value._host if isinstance(value, ndarray) else value
 
 
+def note(value, what, writes=False):
+    """Note that the current stream reads or writes an array, or arrays in a list."""
+    if isinstance(value, ndarray):
+        stream_order.touch(_current.stream.order, value._host, what, writes)
+    elif isinstance(value, tuple | list):
+        for part in value:
+            note(part, what, writes)
+
+
 def _refuse_host_arrays(values):
     for value in values:
         if isinstance(value, np.ndarray):
@@ -74,6 +87,8 @@ def _on_device(function):
     def call(*arguments, **options):
         _refuse_host_arrays([*arguments, *options.values()])
         out = options.get("out")
+        note([*arguments, *options.values()], function.__name__)
+        note(out, function.__name__, writes=True)
         result = function(
             *map(_lower, arguments), **{name: _lower(value) for name, value in options.items()}
         )
@@ -88,6 +103,8 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
     def __init__(self, values):
         assert type(values) is np.ndarray
         self._host, self._number = values, _current.device
+        if values.base is None:
+            note(self, "made", writes=True)
 
     shape = property(lambda self: self._host.shape)
     strides = property(lambda self: self._host.strides)
@@ -138,9 +155,15 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
 
     def __setitem__(self, place, value):
         _refuse_host_arrays([*(place if isinstance(place, tuple) else [place]), value])
+        note([value, place], "[]=")
+        part = self._host[_lower(place)]
+        shared = np.shares_memory(part, self._host)
+        note(ndarray(part) if shared else self, "[]=", writes=True)
         self._host[_lower(place)] = host(value)
 
     def get(self, out=None):
+        note(self, "get")
+        _current.stream.synchronize()
         if out is None:
             return self._host.copy()
         out[...] = self._host
@@ -151,6 +174,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
             raise ValueError("set: must be an array of the host and of this shape")
         if values.dtype != self.dtype:
             raise TypeError("set: must be of this type")
+        note(self, "set", writes=True)
         self._host[...] = values
 
     def view(self, kind):
@@ -168,6 +192,8 @@ def _give_methods():
 
         def method(self, *arguments, _name=name, **options):
             _refuse_host_arrays([self, *arguments, *options.values()])
+            note([self, *arguments, *options.values()], _name)
+            note(self if _name in ("fill", "sort") else None, _name, writes=True)
             result = getattr(self._host, _name)(
                 *map(_lower, arguments), **{key: _lower(value) for key, value in options.items()}
             )
@@ -193,6 +219,7 @@ for _name in (
 
 def array(values, dtype=None, copy=True):
     """Copy an array of the host, or numbers, to the device."""
+    note(values, "copied")
     return ndarray(np.array(host(values), dtype=dtype))
 
 
@@ -226,6 +253,8 @@ def matmul(left, right, out=None):
         return ndarray(np.matmul(host(left), host(right)))
     if not out.flags.c_contiguous or out.dtype != np.promote_types(left.dtype, right.dtype):
         raise TypeError("matmul: would go through a copy")
+    note([left, right], "matmul")
+    note(out, "matmul", writes=True)
     np.matmul(host(left), host(right), out=host(out))
     return out
 
@@ -249,16 +278,20 @@ class _Device:
         _current.device = self.id
 
     def synchronize(self):
-        pass
+        for stream in list(_Stream.all):
+            if stream in (_Stream.null, _current.stream) or stream.device == self.id:
+                stream.synchronize()
 
 
 class _Stream:
     _numbers = itertools.count()
+    all = weakref.WeakSet()
 
     def __init__(self, null=False, non_blocking=False, ptds=False):
         self.ptr = next(self._numbers)
-
-        self._device, self._before = _current.device, []
+        self.order = stream_order.Order()
+        self.device, self._before = _current.device, []
+        self.all.add(self)
 
     def __enter__(self):
         self._before.append(_current.stream)
@@ -269,29 +302,31 @@ class _Stream:
         _current.stream = self._before.pop()
 
     def use(self):
-        if self._device != _current.device and self is not _Stream.null:
+        if self.device != _current.device and self is not _Stream.null:
             raise ValueError("a stream of another device than the current one")
         _current.stream = self
 
     def synchronize(self):
-        pass
+        self.order.wait()
 
     def wait_event(self, event):
-        assert isinstance(event, _Event)
+        self.order.join(event.moment.seen)
 
     def record(self, event=None):
-        return event or _Event()
+        event = event or _Event()
+        event.record(self)
+        return event
 
 
 class _Event:
     def __init__(self, block=False, disable_timing=False, interprocess=False):
-        pass
+        self.moment = stream_order.Order()
 
     def record(self, stream=None):
-        pass
+        self.moment.join((_current.stream if stream is None else stream).order.moment())
 
     def synchronize(self):
-        pass
+        self.moment.wait()
 
 
 class _CUDARuntimeError(RuntimeError):
