@@ -14,6 +14,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from bench import cuda_model, family, inputs, moments, peers, roofline
 from bench.benchmarks import coherence as suite
+from superpos_fast.kernels.cuda import model
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="the FMA peak is compiled code")
 
@@ -56,12 +57,12 @@ def test_the_family_and_the_moments(capsys):
 def test_the_model_of_devices(capsys):
     cuda_model.main(["--n", "100000"])
     assert "expected, not measured" in capsys.readouterr().out
-    rates = cuda_model.DEVICES["H100"]
+    rates = model.DEVICES["H100"]
     for depth in (64, 4096):
-        times = [cuda_model.seconds(rates, way, 10**5, depth) for way in cuda_model.WAYS]
+        times = [model.seconds(rates, way, 10**5, depth) for way in model.WAYS]
         assert min(times[1:]) < times[0]
         # No way is faster than its products, or than a tile is written and read.
-        assert times[3] > depth * 1e10 / cuda_model.rate(rates.fused["float16"], depth)
+        assert times[3] > depth * 1e10 / model.rate(rates.fused["float16"], depth)
         assert times[2] > 2 * 2 * 0.499e10 / 3e12
 
 

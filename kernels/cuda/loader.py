@@ -47,8 +47,11 @@ class Device(Protocol):
     def function(self, file: str, kernel: str) -> Callable[..., None]:
         """Return a kernel, called with a grid, a block and arguments."""
 
-    def multiply(self, left: Any, right: Any, out: Any) -> None:
-        """Write left right^T, rows as they lie, without less precision than float32 sums."""
+    def multiply(self, left: Any, right: Any, out: Any, tf32: bool) -> None:
+        """Write left right^T, rows as they lie, without less precision than float32 sums.
+
+        Entries are multiplied as they are, but for `tf32`.
+        """
 
 
 class Module:
@@ -94,11 +97,12 @@ class Module:
         block = (signature.threads,)
         self._function(signature)(tuple(grid), block, tuple(values), shared_mem=shared)
 
-    def multiply(self, left: Any, right: Any, out: Any) -> None:
+    def multiply(self, left: Any, right: Any, out: Any, *, tf32: bool = False) -> None:
         """Write the products of all rows of two sides: out[i, j] = sum_k left[i, k] right[j, k].
 
-        float16 or float32 rows, summed in float32 (never in TF32, never in fp16 between the parts
-        of a split sum); `out` is float16 or float32.  All are C-contiguous.
+        float16 or float32 rows, summed in float32 (never in fp16 between the parts of a split sum),
+        and multiplied as they are but for `tf32`, which no bound of ours is about; `out` is float16
+        or float32.  All are C-contiguous.
         """
         for name, array in (("left", left), ("right", right), ("out", out)):
             self._check_place(f"multiply: {name}", array)
@@ -111,7 +115,7 @@ class Module:
             shapes = f"{left.shape}, {right.shape} and {out.shape}"
             raise ValueError(f"multiply: shapes must be (m, d), (n, d) and (m, n), got {shapes}")
         if out.size:
-            self.device.multiply(left, right, out)
+            self.device.multiply(left, right, out, tf32)
 
     def _function(self, signature: Signature) -> Callable[..., None]:
         with self._lock:
@@ -267,8 +271,8 @@ class CudaDevice:
                 ) from None
         return module
 
-    def multiply(self, left: Any, right: Any, out: Any) -> None:
-        """Write left right^T by cuBLAS with its compute type pinned, on the current stream.
+    def multiply(self, left: Any, right: Any, out: Any, tf32: bool) -> None:
+        """Write left right^T by cuBLAS, its compute type pinned, on the current stream.
 
         `cupy.matmul` would take TF32 where CUPY_TF32=1, and never writes float32 from float16.
         """
@@ -282,6 +286,7 @@ class CudaDevice:
         cublas.setPointerMode(handle, cublas.CUBLAS_POINTER_MODE_HOST)
         kinds = [_CUDA_TYPES[array.dtype.name] for array in (right, left, out)]
         compute = _COMPUTE_32F if left.dtype == np.float16 else _COMPUTE_32F_PEDANTIC
+        compute = _COMPUTE_32F_TF32 if tf32 else compute
         try:
             # cuBLAS counts columns first: its out^T = right left^T is our out.
             cublas.gemmEx(
@@ -297,6 +302,6 @@ class CudaDevice:
 # Values of cuBLAS's enumerations: cudaDataType, cublasComputeType_t, cublasGemmAlgo_t and the
 # cublasMath_t that disallows reductions in reduced precision.
 _CUDA_TYPES = {"float32": 0, "float16": 2}
-_COMPUTE_32F, _COMPUTE_32F_PEDANTIC = 68, 69
+_COMPUTE_32F, _COMPUTE_32F_PEDANTIC, _COMPUTE_32F_TF32 = 68, 69, 77
 _DEFAULT_ALGORITHM = -1
 _WHOLE_SUMS = 16

@@ -34,7 +34,7 @@ class Recorder:
 
         return launch
 
-    def multiply(self, left, right, out):
+    def multiply(self, left, right, out, tf32):
         self.multiplied.append(out)
 
 
@@ -253,10 +253,13 @@ class FakeCublas:
 
 
 @pytest.mark.parametrize(
-    ("kind", "out_kind", "compute"),
-    [(np.float16, np.float16, 68), (np.float16, np.float32, 68), (np.float32, np.float32, 69)],
-)
-def test_compute_types_are_pinned(monkeypatch, kind, out_kind, compute):
+    ("kind", "out_kind", "tf32", "compute"),
+    [
+        (np.float16, np.float16, False, 68), (np.float16, np.float32, False, 68),
+        (np.float32, np.float32, False, 69), (np.float32, np.float32, True, 77),
+    ],
+)  # fmt: skip
+def test_compute_types_are_pinned(monkeypatch, kind, out_kind, tf32, compute):
     rng = np.random.default_rng(0)
     left, right = (cp.asarray(rng.standard_normal((n, 7)).astype(kind)) for n in (5, 3))
     out = cp.zeros((5, 3), out_kind)
@@ -267,7 +270,7 @@ def test_compute_types_are_pinned(monkeypatch, kind, out_kind, compute):
     monkeypatch.setitem(sys.modules, "cupy_backends.cuda.libs", libraries)
     handles = SimpleNamespace(get_cublas_handle=lambda: 1)
     monkeypatch.setattr(cp.cuda, "device", handles, raising=False)
-    loader.Module(loader.CudaDevice(cp, 0)).multiply(left, right, out)
+    loader.Module(loader.CudaDevice(cp, 0)).multiply(left, right, out, tf32=tf32)
     expected = left.get().astype(np.float32) @ right.get().astype(np.float32).T
     np.testing.assert_allclose(out.get(), expected, rtol=2e-3, atol=2e-3)
     # Whole sums, which is 16, and the modes that were there before.
