@@ -11,7 +11,7 @@ import numpy as np
 from ..records import EXACT, Error
 from .loader import Module
 from .resident import Block, DeviceRows, lines_of
-from .team import Place, Team
+from .team import Team
 
 # Rows are padded to a multiple of this, so that tiles are read 16 bytes at a time.
 UNIT = 32
@@ -67,10 +67,9 @@ class Units:
                 self._entries[number] = entries
                 self._residuals[number] = team.arrays.empty(self.padded, np.float32)
                 self._absent[number] = team.arrays.asarray(absent)
+                # Other threads' streams go on from here.
+                team.here().synchronize(module)
         self._lock = threading.Lock()
-        self._made = dict(self._noted(module) for module in team.modules)
-        self._filled = list(self._made.items())
-        self._waited: dict[Place, int] = {}
         self._bounds: dict[tuple[int, Error], tuple[Any, Any]] = {}
 
     @classmethod
@@ -97,13 +96,10 @@ class Units:
         place = self._team.here()
         for module in self._team.modules:
             with place.on(module):
-                # The room may have been another's on the stream that it was taken on.
-                place.stream_on(module).wait_event(self._made[module.device.number])
                 self._fill(module, lines_of(self._team, module, block, exponents, squares),
                            len(block), block.shape[1], some)  # fmt: skip
-                filled = self._noted(module)
-            with self._lock:
-                self._filled.append(filled)
+        for module in self._team.modules:
+            place.synchronize(module)
 
     def _fill(self, module: Module, lines: Any, rows: int, depth: int, some: slice) -> None:
         number = module.device.number
@@ -113,24 +109,6 @@ class Units:
             out_rows=len(out), out_stride=self.stride, residuals=self._residuals[number][some],
             **lines.arguments(),
         )  # fmt: skip
-
-    def _noted(self, module: Module) -> tuple[int, Any]:
-        """Return an event of the current stream on a device."""
-        place = self._team.here()
-        with place.on(module):
-            event = self._team.arrays.cuda.Event(disable_timing=True)
-            event.record(place.stream_on(module))
-        return module.device.number, event
-
-    def wait(self, place: Place) -> None:
-        """Let a thread's stream wait until the rows are packed that are being packed now."""
-        with self._lock:
-            before, now = self._waited.get(place, 0), len(self._filled)
-            self._waited[place] = now
-            filled = self._filled[before:now]
-        for number, event in filled:
-            if number == place.module.device.number:
-                place.stream.wait_event(event)
 
     def entries(self, module: Module, start: int, stop: int) -> Any:
         """Return packed rows on a device."""
@@ -182,9 +160,7 @@ class Halves(Units):
     @property
     def facts(self) -> Any:
         """What is known of each row."""
-        place = self._team.here()
-        self.wait(place)
-        lost = self._residuals[place.module.device.number].get().astype(np.float64)
+        lost = self._residuals[self._team.here().module.device.number].get().astype(np.float64)
         lost[np.isnan(lost)] = 0.0  # of rows that are left out
         return np.stack([np.ones_like(lost), np.zeros_like(lost), 1.0 + lost, lost])
 

@@ -55,8 +55,6 @@ class Values:
         self._is_half = isinstance(left, Halves)
         self._fuses = self._is_half and place.module.fuses and left.stride <= FUSED_DEPTH
         self._stored: Any = None
-        for side in sides:
-            side.wait(place)
         module = place.module
         self._common = {
             "rows": self.rows,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import driver
 import emulation
 import nvrtc
 import ptx_translation
@@ -48,6 +49,20 @@ def streams_in_order():
 def emulator():
     """What is needed to have sources run on the CPU."""
     need_compiler()
+
+
+@pytest.fixture(scope="module")
+def emulated(emulator):
+    """Two emulated devices."""
+    with driver.emulated_devices():
+        yield
+
+
+@pytest.fixture
+def devices(emulated, monkeypatch):
+    """The same, with work cut into many small tiles."""
+    driver.small_tiles(monkeypatch)
+    return monkeypatch
 
 
 @cache

@@ -35,6 +35,12 @@ def small_tiles(patch, side=64, stripe=8):
     patch.setattr(entry, "_STRIPE", stripe)
 
 
+def on_device(array, number=0):
+    """Return a copy that lies on a device."""
+    with fake_cupy.cuda.Device(number):
+        return fake_cupy.asarray(array)
+
+
 class Exporter:
     """A matrix of another library's on a device, which speaks DLPack and nothing else."""
 

@@ -42,6 +42,7 @@ class _Current(threading.local):
 
 
 _current = _Current()
+_streams = weakref.WeakSet()
 DEVICES = 2
 
 
@@ -278,20 +279,19 @@ class _Device:
         _current.device = self.id
 
     def synchronize(self):
-        for stream in list(_Stream.all):
+        for stream in list(_streams):
             if stream in (_Stream.null, _current.stream) or stream.device == self.id:
                 stream.synchronize()
 
 
 class _Stream:
     _numbers = itertools.count()
-    all = weakref.WeakSet()
 
     def __init__(self, null=False, non_blocking=False, ptds=False):
         self.ptr = next(self._numbers)
         self.order = stream_order.Order()
         self.device, self._before = _current.device, []
-        self.all.add(self)
+        _streams.add(self)
 
     def __enter__(self):
         self._before.append(_current.stream)

@@ -54,11 +54,14 @@ class Order:
 
 
 class _Buffer:
-    """What was done to some memory that the host has not waited for: (first, end, stream, time)."""
+    """What was done to some memory that the host has not waited for.
+
+    (first byte, end, stream, time, what it was)
+    """
 
     def __init__(self, order):
         self.home = order
-        self.reads, self.writes = [], [(0, 2**62, order.number, order.step())]
+        self.reads, self.writes = [], [(0, 2**62, order.number, order.step(), "made")]
 
     def conflicts(self, order, first, end, writes):
         """Return what comes neither before nor after, and forget what nothing can conflict with."""
@@ -91,13 +94,14 @@ def touch(order, array, what, writes):
         steps = [(n - 1) * step for n, step in zip(array.shape, array.strides, strict=True)]
         first = array.ctypes.data + sum(min(step, 0) for step in steps)
         end = array.ctypes.data + sum(max(step, 0) for step in steps) + array.itemsize
-        if buffer.conflicts(order, first, end, writes):
-            races.append(f"{what}: memory of {array.shape} {array.dtype} that another stream uses")
-        (buffer.writes if writes else buffer.reads).append((first, end, order.number, order.step()))
+        for *_, other in buffer.conflicts(order, first, end, writes):
+            races.append(f"{what} of {array.shape} {array.dtype}, on another stream than {other}")
+        done = buffer.writes if writes else buffer.reads
+        done.append((first, end, order.number, order.step(), what))
 
 
 def _freed(key):
     with _lock:
         buffer = _buffers.pop(key)
-        if buffer.conflicts(buffer.home, 0, 2**62, True):
-            races.append("memory was freed while another stream than its own uses it")
+        for *_, other in buffer.conflicts(buffer.home, 0, 2**62, True):
+            races.append(f"freed on another stream than {other}")

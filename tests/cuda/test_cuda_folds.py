@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from driver import emulated_devices
 
+from driver import emulated_devices
 from superpos_fast.kernels import reference
 from superpos_fast.kernels.cuda import entry
 from superpos_fast.kernels.records import EXACT, Error
