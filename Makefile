@@ -20,10 +20,10 @@ help: ## list the targets
 demo: $(VENV)/demo ## the coherence of a real dictionary that ships inside the package
 	$(BIN)/superpos-fast coherence
 
-test: lint types $(VENV)/test ## lint, types and tests: what CI runs
+test: lint types $(VENV)/test ## lint, types and tests: what CI runs, with test-cuda
 	$(BIN)/python -m pytest --ignore=tests/cuda $(PYTEST_FLAGS)
 
-test-cuda: $(VENV)/cuda-test ## tests of the CUDA kernels, on the CPU: NVRTC, emulators
+test-cuda: $(VENV)/cuda-test ## tests of the CUDA backend, on the CPU: NVRTC, emulators
 	$(BIN)/python tests/cuda/wheels.py
 	$(BIN)/python -m pytest tests/cuda $(PYTEST_FLAGS)
 

@@ -16,12 +16,11 @@ from .crew import Crew
 from .division import open_book
 from .execution import Execution, Progress, Resources, resources
 from .floating import ieee_mode
-from .kernels.cuda.inputs import OnDevice
 from .ledger import Book, Ledger
-from .maps import ArrayRows
+from .placement import held, laying
 from .plan import Demand, Plan, Tile, make_plan
 from .progress import Advance
-from .protocols import Devices, Kernels
+from .protocols import Kernels
 from .reading import blocks_of, kept
 from .reductions import Reduction
 from .results import Run
@@ -195,7 +194,7 @@ def posed(
         else:
             devices = stack.enter_context(backend.devices)
             memory = allowed.memory or devices.memory()
-            sides, plan, room = _held(sides, devices, memory, planned)
+            sides, plan, room = held(sides, devices, memory, planned)
         waits = allowed.checkpoint is not None
         with Crew(plan.threads, waits) as crew, kept(sides, plan):
             given = [vectors, other]
@@ -217,51 +216,11 @@ def posed(
                 wanted,
                 book,
                 cluster,
-                _laying(backend.devices, home),
+                laying(backend.devices, home),
                 _facts={"bytes_read": read},
                 _startup=[startup],
             )
             book.close()
-
-
-def _laying(devices: Devices | None, home: int | None) -> Callable[[Any], Any]:
-    if devices is None or home is None:
-        return lambda array: array
-    return lambda array: devices.lay(array, home)
-
-
-def _held(
-    sides: list[Source],
-    devices: Devices,
-    room: int,
-    planned: Callable[[int, int], Plan],
-) -> tuple[list[Source], Plan, int]:
-    """Return the sources held on devices, the plan for what memory is left, and how much that is.
-
-    An array of the host's that would take more than half of it is left there, and what comes by
-    blocks is brought by blocks.
-    """
-    plan = planned(room, devices.streams)
-    held: list[Source] = []
-    for side in sides:
-        on_host = isinstance(side, ArrayRows)
-        matrix = side.array if isinstance(side, ArrayRows) else side
-        if not (on_host or isinstance(side, OnDevice)):
-            held.append(side)
-            continue
-        left = room - devices.size(matrix)
-        try:
-            smaller = planned(left, devices.streams)
-        except ValueError:
-            if not on_host:
-                raise
-            left = 0
-        if on_host and left < room // 2:
-            held.append(side)
-        else:
-            held.append(devices.adopt(matrix))
-            plan, room = smaller, left
-    return held, plan, room
 
 
 def _cluster(allowed: Resources, backend: Backend) -> Cluster | None:

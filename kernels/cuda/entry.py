@@ -39,10 +39,12 @@ _FREE_SHARE = 0.8
 _KNOWN_BYTES = 12
 
 
-@cache
+_module = cache(loader.load)
+
+
 def module_on(number: int | None) -> loader.Module:
     """Return the kernels on a device, by default the current one."""
-    return loader.load(number)
+    return _module(loader.current() if number is None else number)
 
 
 class _Kind:

@@ -60,12 +60,23 @@ class Module:
     def __init__(self, device: Device) -> None:
         self.device = device
         self._functions: dict[str, Callable[..., None]] = {}
+        self._streams: dict[int, Any] = {}
         self._lock = threading.Lock()
 
     @property
     def fuses(self) -> bool:
         """Whether the device has the kernels that multiply on tensor cores."""
         return self.device.capability >= _FUSED_CAPABILITY
+
+    def stream(self, number: int) -> Any:
+        """Return the stream of a call's thread of that number, on the device, which is current.
+
+        Kept from call to call: CuPy keeps freed memory for the stream that it was taken on.
+        """
+        with self._lock:
+            if number not in self._streams:
+                self._streams[number] = self.device.arrays.cuda.Stream(non_blocking=True)
+            return self._streams[number]
 
     def launch(
         self, kernel: str, grid: tuple[int, ...], /, *, shared: int = 0, **arguments: Any
@@ -180,6 +191,13 @@ def _prefix(name: str) -> str:
 
 _HALF, _FLOAT = np.dtype(np.float16), np.dtype(np.float32)
 _PRODUCTS = {(_HALF, _HALF), (_HALF, _FLOAT), (_FLOAT, _FLOAT)}
+
+
+def current() -> int:
+    """Return the number of the current device; as `load` if there is none."""
+    cupy = import_cupy()
+    _device_count(cupy)
+    return int(cupy.cuda.runtime.getDevice())
 
 
 def load(number: int | None = None) -> Module:

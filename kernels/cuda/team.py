@@ -23,7 +23,7 @@ class Place:
     """Where one thread works: a device, and a stream on each."""
 
     def __init__(self, team: Team, number: int) -> None:
-        self._team = team
+        self._team, self._number = team, number
         self.module = team.modules[number % len(team.modules)]
         self._streams: dict[int, Any] = {}
 
@@ -51,9 +51,8 @@ class Place:
         """Return the thread's stream on a device."""
         number = module.device.number
         if number not in self._streams:
-            cuda = self._team.arrays.cuda
-            with cuda.Device(number):
-                self._streams[number] = cuda.Stream(non_blocking=True)
+            with self._team.arrays.cuda.Device(number):
+                self._streams[number] = module.stream(self._number)
                 for event in self._team.begun:
                     self._streams[number].wait_event(event)
         return self._streams[number]

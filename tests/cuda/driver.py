@@ -24,7 +24,7 @@ def emulated_devices(count=2, capability=80):
         module.device.seed = 0
     with pytest.MonkeyPatch.context() as patch, fake_cupy.devices(count):
         patch.setattr(loader, "import_cupy", lambda: fake_cupy)
-        patch.setattr(entry, "module_on", lambda number: modules[number or 0])
+        patch.setattr(entry, "_module", modules.__getitem__)
         yield patch
 
 

@@ -168,10 +168,21 @@ def test_the_callers_device_and_stream_are_given_back(devices):
             sf.coherence(TABLES["ties"], zero="skip", devices=[0, 1])
             assert fake_cupy.cuda.get_current_stream() is stream
             assert fake_cupy.cuda.runtime.getDevice() == 1
+            assert entry.module_on(None).device.number == 1
             with pytest.raises(ValueError, match="zero"):
                 sf.coherence(TABLES["ties"], backend="cuda")
             assert fake_cupy.cuda.get_current_stream() is stream
     assert fake_cupy.cuda.runtime.getDevice() == 0
+    assert entry.module_on(None).device.number == 0
+
+
+def test_streams_are_kept_from_call_to_call(devices):
+    """So is the memory that CuPy keeps for each of them."""
+    sf.coherence(TABLES["ties"], zero="skip", devices=[0, 1])
+    made = []
+    devices.setattr(fake_cupy.cuda, "Stream", lambda **_: made.append(1))
+    sf.coherence(TABLES["ties"], zero="skip", devices=[0, 1])
+    assert made == []
 
 
 # Memory
@@ -242,7 +253,7 @@ def test_without_cupy(monkeypatch):
         raise ValueError("backend: 'cuda' must have CuPy (pip install ...), got nothing")
 
     monkeypatch.setattr(loader, "import_cupy", lacking)
-    monkeypatch.setattr(entry, "module_on", loader.load)
+    monkeypatch.setattr(entry, "_module", loader.load)
     with pytest.raises(ValueError, match=r"^backend: 'cuda' must have CuPy"):
         sf.coherence(np.eye(3), backend="cuda")
     with pytest.raises(ValueError, match=r"^vectors: must lie in the host's memory without CuPy"):
