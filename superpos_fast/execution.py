@@ -80,7 +80,8 @@ class Execution(TypedDict, total=False):
         Of "cuda": which; None for the one that vectors lie on, or the current one.  `memory` is
         then a cap on each device, None for 80 % of what is free; each has two threads of the
         host's, whatever `threads` says.  Where vectors lie on a device, arrays of results are
-        CuPy's, on the same device, and those of `Nearest` and `Pairs` too.
+        CuPy's, on the same device, and those of `Nearest` and `Pairs` too; what other records hold
+        is NumPy's.
     screen : str
         What pairs may be ruled out by, before float32: "auto" takes codes of 8 bits and fewer,
         rounded at random, where that is likely to pay, and then errs with a probability below 1e-12
