@@ -197,7 +197,6 @@ def _spread(
             for start in range(0, shape[0], step):
                 some = slice(start, min(start + step, shape[0]))
                 whole[some] = part(some)
-            place.synchronize(module)
         copies[module.device.number] = whole
     return copies
 

@@ -6,6 +6,8 @@ import pytest
 from driver import emulated_devices
 from superpos_fast.kernels import reference
 from superpos_fast.kernels.cuda import entry
+from superpos_fast.kernels.cuda.packed import float32_above
+from superpos_fast.kernels.cuda.tile_folds import float32_below
 from superpos_fast.kernels.records import EXACT, Error
 from superpos_fast.screening import float32_bound
 
@@ -179,3 +181,15 @@ def test_a_tile_with_too_many_pairs_is_open(kernels, sides):
     rows = screens.packed(*equal[0])
     screens.screen(kernels.workspace(96 * 96), rows, rows, (0, ROWS, 0, ROWS), 0, [fold])
     assert fold.open
+
+
+def test_gates_are_rounded_down_and_bounds_up():
+    values = np.random.default_rng(1).standard_normal(500) * 2.0 ** np.arange(-250, 250)
+    values = np.concatenate([values[200:350], [0.0, 0.5, np.inf, -np.inf]])
+    below = float32_below(values)
+    assert below.dtype == np.float32
+    assert (below <= values).all()
+    assert (np.nextafter(below, np.float32(np.inf))[:-2] > values[:-2]).all()
+    bounds = np.abs(values[:-2])
+    assert (float32_above(bounds) > bounds + 2.0**-125).all()
+    assert (float32_above(bounds) <= bounds * (1 + 2.0**-22) + 2.0**-123).all()
