@@ -71,16 +71,17 @@ def test_screens_without_a_model_are_float32(devices, screen):
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_sums_of_few_long_rows_are_within_their_bounds(devices, precision):
-    """Sums the other way round; see `comparisons.checks` for many short rows."""
-    wide, bound = (
-        np.random.default_rng(1).standard_normal((40, 200)),
-        moment_bound(40, 200, precision),
-    )
-    for name, terms in {"frame_potential": 2 * 40**2, "interference": 40}.items():
-        found = getattr(sf, name)(wide, backend="cuda", precision=precision)
-        expected = getattr(sf, name)(wide, precision="float64")
+@pytest.mark.parametrize("shape", [(40, 200), (300, 290)])
+def test_sums_of_long_rows_are_within_their_bounds(devices, precision, shape):
+    """By the products of few rows, and by sums in strips; `comparisons.checks` has short rows."""
+    x, bound = np.random.default_rng(1).standard_normal(shape), moment_bound(*shape, precision)
+    for name, terms in {"frame_potential": 2 * shape[0] ** 2, "interference": shape[0]}.items():
+        found = getattr(sf, name)(x, backend="cuda", precision=precision)
+        expected = getattr(sf, name)(x, precision="float64")
         np.testing.assert_allclose(found, expected, rtol=0, atol=terms * bound)
+
+
+def test_mean_of_signed_cosines(devices):
     signed = dict(signed=True, zero="skip")
     assert sf.mean_cosine(TABLES["random"], backend="cuda", **signed) == pytest.approx(
         sf.mean_cosine(TABLES["random"], **signed), abs=1e-13
