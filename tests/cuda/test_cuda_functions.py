@@ -14,7 +14,7 @@ from strategies import ELEMENT_TYPES, in_type, without_zero_rows
 from superpos_fast import comparisons, selftest
 from superpos_fast.comparisons import same
 from superpos_fast.kernels import reference
-from superpos_fast.kernels.cuda import deciding, entry, loader
+from superpos_fast.kernels.cuda import deciding, entry, loader, rates
 from superpos_fast.screening import half_constant
 from superpos_fast.second_moment import moment_bound
 
@@ -334,6 +334,7 @@ def test_the_self_test_runs_on_devices(devices, tmp_path, capsys):
     devices.setattr(
         comparisons, "tables", lambda: {name: table[:90] for name, table in TABLES.items()}
     )
+    devices.setattr(rates, "_TIMES", 1)
     asked = ["--backend", "cuda", "--devices", "0,1", "--quick", "--report", str(report)]
     assert selftest.main(asked) == 0
     lines = report.read_text().splitlines()
