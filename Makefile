@@ -8,10 +8,12 @@ BIN := $(VENV)/bin
 EXTRAS_demo := cli,io
 EXTRAS_test := all,test
 EXTRAS_cuda-test := all,test,cuda-test
-EXTRAS_bench := all,bench
+EXTRAS_bench := all,bench,test
+EXTRAS_peers := all,peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cuda cuda-mutants lint types bench peers clean
+.PHONY: help demo test test-cuda cuda-mutants lint types bench bench-check bench-quick \
+	bench-compare bench-publish bench-kernels bench-floors peers scaling clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -43,11 +45,45 @@ types: $(VENV)/test ## mypy --strict on the package and its kernels
 	cd build/tree && ../../$(BIN)/mypy --strict --config-file ../../pyproject.toml \
 		--cache-dir ../../.mypy_cache -p superpos_fast
 
-bench: $(VENV)/bench ## the asv suite on this machine
-	cd bench && ../$(BIN)/asv machine --yes && ../$(BIN)/asv run --python=same
+# asv runs in bench/, `same` is this environment; BENCH names some benchmarks, by a regular expression.
+ASV = cd bench && ../$(BIN)/asv
+BENCH ?= .
+# Each measurement is forked off a process that has loaded the kernels.
+FORKED := --launch-method forkserver --show-stderr
+BASE ?= main
 
-peers: $(VENV)/bench ## a table against NumPy, faiss, scikit-learn and torch
-	$(BIN)/python -m bench.peers
+bench: $(VENV)/bench ## the asv suite on this machine, nothing saved
+	$(ASV) machine --yes
+	$(ASV) run --python=same $(FORKED) --bench '$(BENCH)'
+
+bench-check: $(VENV)/bench ## whether asv can import the suite
+	$(ASV) machine --yes
+	$(ASV) check --python=same
+
+bench-quick: bench-check ## the asv suite, each benchmark once
+	$(ASV) run --quick --python=same $(FORKED) --bench '$(BENCH)'
+
+# asv takes the smaller of two numbers for the better one: shares of the peak are left out.
+bench-compare: bench-check ## HEAD against BASE (main), each in an environment of its own
+	$(ASV) continuous $(BASE) HEAD --factor 1.15 $(FORKED) $(ASV_FLAGS) \
+		--bench '^(?!.*track_roofline_)(?=.*($(BENCH)))'
+
+bench-publish: bench-check ## results of HEAD, measured where they are missing, as web pages
+	$(ASV) run HEAD^! --skip-existing $(FORKED) $(ASV_FLAGS) --bench '$(BENCH)'
+	$(ASV) publish
+
+bench-kernels: $(VENV)/bench ## the kernels one by one, saved in .benchmarks
+	$(BIN)/python -m pytest bench/test_kernels.py --benchmark-enable --benchmark-only \
+		--benchmark-autosave $(PYTEST_FLAGS)
+
+bench-floors: $(VENV)/test ## fail where a share of the multiply-add peak is under its floor
+	$(BIN)/python -m bench.tracked --floors
+
+peers: $(VENV)/peers ## tables and a chart against other libraries: bench/peers.md, README.md
+	$(BIN)/python -m bench.peers --write
+
+scaling: $(VENV)/bench ## the cost model: bench/scaling.md
+	$(BIN)/python -m bench.scaling --write
 
 clean: ## remove .venv and everything built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -58,6 +94,6 @@ $(VENV)/made:
 	$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/demo $(VENV)/test $(VENV)/bench $(VENV)/cuda-test: $(VENV)/%: pyproject.toml setup.cfg | $(VENV)/made
+$(VENV)/demo $(VENV)/test $(VENV)/bench $(VENV)/peers $(VENV)/cuda-test: $(VENV)/%: pyproject.toml setup.cfg | $(VENV)/made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS_$*)]'
 	@touch $@

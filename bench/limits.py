@@ -1,7 +1,6 @@
 """What it costs to start, and to hold: import, first call cold and warm, memory at N = 200,000."""
 
 import argparse
-import functools
 import os
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import tempfile
 
 import numpy as np
 
+from bench import calls
 from bench.memory import peak_memory, restart_peak_memory
 
 IMPORT = """
@@ -44,31 +44,16 @@ def seconds(program: str, repeat: int, argument: str = "", **environment: str) -
     return min(float(run.stdout) for run in runs)
 
 
-CALLS = {
-    "coherence": {},
-    "nearest": {"k": 10},
-    "count": {"angle": 80},
-    "pairs": {"top": 1000},
-    "histogram": {},
-    "quantile": {"q": 0.01},
-    "within_tolerance": {"angle": 1},
-    "mean_cosine": {},
-    "babel": {"k": 10},
-    "describe": {},
-    "interference": {},
-    "frame_potential": {},
-}
+NAMES = [*calls.PAIR_LOOPS, *calls.SUMS]
 
 
 def extra_memory(name: str, vectors: np.ndarray) -> int:
     """Bytes beyond the input and the imported libraries that one call holds, its result too."""
-    import superpos_fast
-
-    call = functools.partial(getattr(superpos_fast, name), **CALLS[name])
-    call(vectors[:256])
+    calls.ready(name, vectors[:256])()
+    call = calls.ready(name, vectors, progress=sys.stderr.isatty())
     restart_peak_memory()
     before = peak_memory()
-    call(vectors, progress=sys.stderr.isatty())
+    call()
     return peak_memory() - before
 
 
@@ -77,8 +62,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--n", type=int, default=200_000)
     parser.add_argument("--d", type=int, default=256)
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--calls", nargs="*", choices=CALLS, default=["coherence"])
-    parser.add_argument("--all", dest="calls", action="store_const", const=list(CALLS))
+    parser.add_argument("--calls", nargs="*", choices=NAMES, default=["coherence"])
+    parser.add_argument("--all", dest="calls", action="store_const", const=NAMES)
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         cold = seconds(FIRST_CALL, 1, "cold", NUMBA_CACHE_DIR=folder)

@@ -6,6 +6,7 @@ Useful flops are N (N - 1) / 2 pairs times 2 d, whatever was computed to get the
 """
 
 import argparse
+import functools
 import json
 import os
 import sys
@@ -174,6 +175,21 @@ def machine_facts(threads: int) -> dict:
 
 def useful_flops(n: int, d: int) -> int:
     return n * (n - 1) // 2 * 2 * d
+
+
+def share_of_peak(call: Callable, flops: int, dtype, threads: int, repeat: int = 5) -> float:
+    """The median share of the FMA peak, which is measured right before and after each call.
+
+    One burst a time, not the best of some: what others take of the machine lowers both alike.
+    """
+    burst = functools.partial(fma_peak, dtype, threads, repeat=1)
+    shares, before = [], burst()
+    for _ in range(repeat):
+        seconds, _ = best_of(1, call)
+        after = burst()
+        shares.append(2 * flops / seconds / (before + after))
+        before = after
+    return float(np.median(shares))
 
 
 def whole_calls(

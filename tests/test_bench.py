@@ -2,7 +2,6 @@
 
 import functools
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from bench import cuda_model, family, inputs, moments, peers, roofline
-from bench.benchmarks import coherence as suite
 from superpos_fast.kernels.cuda import model
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="the FMA peak is compiled code")
@@ -23,7 +21,7 @@ quick_peak = functools.partial(roofline.fma_peak, seconds=0.002, repeat=2)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    for module in (roofline, peers, family, suite):
+    for module in (roofline, peers, family):
         monkeypatch.setattr(module, "fma_peak", quick_peak)
     monkeypatch.setattr(roofline, "copy_bandwidth", lambda threads: 1.0)
 
@@ -31,19 +29,6 @@ def quick(monkeypatch):
 def cosines(vectors):
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.abs(unit @ unit.T)[np.triu_indices(len(unit), 1)]
-
-
-def methods(cls):
-    prefixes = ("time_", "peakmem_", "track_", "timeraw_")
-    return [name for name in vars(cls) if name.startswith(prefixes)]
-
-
-@pytest.mark.parametrize("name", methods(suite.Coherence))
-@pytest.mark.parametrize(("n", "d"), [(2, 1), (300, 7)])
-def test_suite(name, n, d):
-    benchmark = suite.Coherence()
-    benchmark.setup(n, d)
-    getattr(benchmark, name)(n, d)
 
 
 def test_the_family_and_the_moments(capsys):
@@ -64,25 +49,6 @@ def test_the_model_of_devices(capsys):
         # No way is faster than its products, or than a tile is written and read.
         assert times[3] > depth * 1e10 / model.rate(rates.fused["float16"], depth)
         assert times[2] > 2 * 2 * 0.499e10 / 3e12
-
-
-def test_every_time_has_its_peak_memory():
-    names = methods(suite.Coherence)
-    for name in names:
-        assert not name.startswith("time_") or name.replace("time_", "peakmem_") in names
-
-
-@pytest.mark.parametrize("name", methods(suite.Start))
-def test_suite_in_a_new_process(name):
-    statement, setup = getattr(suite.Start(), name)()
-    subprocess.run([sys.executable, "-c", f"{setup}\n{statement}"], check=True)
-
-
-def test_asv_configuration_names_the_suite():
-    folder = Path(suite.__file__).resolve().parents[1]
-    configuration = json.loads((folder / "asv.conf.json").read_text())
-    assert folder / configuration["benchmark_dir"] == Path(suite.__file__).resolve().parent
-    assert (folder / configuration["repo"] / "pyproject.toml").exists()
 
 
 def test_peak_is_plausible():
