@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-from . import capacity, data
+from . import capacity, data, plot
 from .alignment import BasisAlignment, Neurons, basis_alignment, neurons
 from .capacity.welch import welch_bound
 from .closest import babel, coherence, mmcs, mutual_nearest, nearest
@@ -53,6 +53,7 @@ __all__ = [
     "nearest",
     "neurons",
     "pairs",
+    "plot",
     "quantile",
     "random_rows",
     "rms_cosine",
