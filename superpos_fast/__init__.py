@@ -15,6 +15,7 @@ from .incremental import Incremental
 from .moments import dimensionality, frame_potential, interference, rms_cosine
 from .overview import AngleStatistics, describe
 from .parts import Interrupted, Part
+from .reports import Report, report
 from .results import Coherence, Nearest, Overlap, Pairs, Run, Tolerance
 from .selection import count, pairs, within_tolerance
 
@@ -32,6 +33,7 @@ __all__ = [
     "Overlap",
     "Pairs",
     "Part",
+    "Report",
     "Run",
     "Tolerance",
     "babel",
@@ -56,6 +58,7 @@ __all__ = [
     "plot",
     "quantile",
     "random_rows",
+    "report",
     "rms_cosine",
     "rows",
     "welch_bound",
