@@ -299,7 +299,7 @@ def packing(found: Packing, *, ax: Any = None) -> Any:
     draw_search(
         axes,
         seconds,
-        np.minimum.accumulate(coherences),
+        np.append(np.minimum.accumulate(coherences[:-1]), found.coherence),
         null(n, d),
         coherence_floor(n, d).cosine,
     )

@@ -6,13 +6,15 @@ import os
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from .drawing import need_matplotlib
 from .execution import Execution, check_keywords
-from .findings import Findings
 from .labels import Labels, labels_of
 from .vectors import Matrix, as_source, check_count
+
+if TYPE_CHECKING:
+    from .findings import Findings
 
 _MOST_PAIRS = 10_000
 
