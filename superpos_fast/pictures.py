@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .capacity.chance import Null
-from .drawing import ACCENT, CHANCE, INK, legend, named
+from .drawing import ACCENT, CHANCE, INK, legend, named, plain_numbers
 
 _BINS = 80
 # A logarithmic axis of counts begins below the bars of height 1.
@@ -71,7 +71,8 @@ def draw_interference(
     low, high = law.mean - 2.0 * law.std, law.mean + 2.0 * law.std
     marks = [low, high] if floor is None else [low, high, floor]
     edges = _spaced(max(0.0, min(float(values.min()), *marks)), max(float(values.max()), *marks))
-    axes.axvspan(low, high, color=CHANCE, alpha=0.3, linewidth=0, label=_BESIDE)
+    axes.axvspan(low, high, color=CHANCE, alpha=0.3, linewidth=0)
+    axes.axvline(law.mean, color=CHANCE, linewidth=1.2, label=_BESIDE)
     counts, _ = np.histogram(values, edges)
     _bars(axes, counts, edges, "these vectors")
     if floor is not None:
@@ -153,6 +154,8 @@ def _logarithmic(axes: Any, highest: float) -> None:
 
 
 def _linear(axes: Any, highest: float) -> None:
+    """Have room for the legend above counts."""
+    plain_numbers(axes.yaxis)
     axes.set_ylim(0.0, 1.35 * highest)
 
 

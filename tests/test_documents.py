@@ -1,12 +1,14 @@
 """What README.md shows runs, and prints what it says."""
 
 import doctest
+import importlib
 import re
 import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 from safetensors.numpy import save_file
 
 import superpos_fast
@@ -69,6 +71,14 @@ def test_commands(folder, capsys, line):
     out, err = capsys.readouterr()
     assert out
     assert err == ""
+
+
+@pytest.mark.parametrize("room", ["plot", "reports"])
+def test_examples(room):
+    found = doctest.testmod(importlib.import_module(f"superpos_fast.{room}"))
+    plt.close("all")
+    assert found.attempted
+    assert found.failed == 0
 
 
 def test_there_are_some():
