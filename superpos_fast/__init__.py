@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-from . import capacity, data
+from . import capacity, data, plot
 from .alignment import BasisAlignment, Neurons, basis_alignment, neurons
 from .capacity.welch import welch_bound
 from .closest import babel, coherence, mmcs, mutual_nearest, nearest
@@ -15,6 +15,7 @@ from .incremental import Incremental
 from .moments import dimensionality, frame_potential, interference, rms_cosine
 from .overview import AngleStatistics, describe
 from .parts import Interrupted, Part
+from .reports import Report, report
 from .results import Coherence, Nearest, Overlap, Pairs, Run, Tolerance
 from .selection import count, pairs, within_tolerance
 
@@ -32,6 +33,7 @@ __all__ = [
     "Overlap",
     "Pairs",
     "Part",
+    "Report",
     "Run",
     "Tolerance",
     "babel",
@@ -53,8 +55,10 @@ __all__ = [
     "nearest",
     "neurons",
     "pairs",
+    "plot",
     "quantile",
     "random_rows",
+    "report",
     "rms_cosine",
     "rows",
     "welch_bound",

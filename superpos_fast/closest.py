@@ -375,11 +375,15 @@ def mmcs(
     """
     with _two_sets(a, b, zero, execution) as problem:
         ranking = _ranked(problem, 1, "both", True)
-        means = []
-        for side, sources in enumerate((problem.rows, problem.columns)):
-            cosines = ranking.ranked(side)[0][:, 0]
-            means.append(math.fsum(np.abs(cosines[sources.squares > 0.0])) / sources.kept)
-        return Overlap(means[0], means[1], problem.facts())
+        there, back = (mean_of_best(ranking.ranked(side)[0]) for side in range(2))
+        return Overlap(there, back, problem.facts())
+
+
+def mean_of_best(cosines: NDArray[np.float64]) -> float:
+    """Return the mean of each row's first |cos|, rounded once, without rows that are left out."""
+    best = np.abs(cosines[:, 0])
+    best = best[~np.isnan(best)]
+    return math.fsum(best) / len(best)
 
 
 @divisible
@@ -419,11 +423,17 @@ def mutual_nearest(
     """
     with _two_sets(a, b, zero, execution) as problem:
         ranking = _ranked(problem, 1, "both", True)
-        there, back = (ranking.ranked(side)[1][:, 0] for side in range(2))
-        i = np.flatnonzero(there >= 0)
-        i = i[back[there[i]] == i]
-        found: NDArray[np.int64] = problem.lay(np.stack([i, there[i]], axis=1))
+        pairs = mutual_of(*(ranking.ranked(side)[1] for side in range(2)))
+        found: NDArray[np.int64] = problem.lay(pairs)
         return found
+
+
+def mutual_of(there: NDArray[np.int64], back: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the pairs of rows that are each other's first, given the neighbours of both sets."""
+    first = there[:, 0]
+    i = np.flatnonzero(first >= 0)
+    i = i[back[first[i], 0] == i]
+    return np.stack([i, first[i]], axis=1)
 
 
 def _two_sets(

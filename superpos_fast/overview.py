@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from .reductions import Counts, Ranking, Total
 from .results import ArrayRecord, Run
 from .run import reduce_pairs
 from .vectors import Matrix
+
+if TYPE_CHECKING:
+    from .capacity.chance import Null
 
 _EDGES = np.linspace(0.0, 180.0, 181)
 _SHARES = (0.01, 0.25, 0.5, 0.75, 0.99)
@@ -89,6 +92,18 @@ class AngleStatistics(ArrayRecord):
     zscores: dict[str, float]
     run: Run = field(default=Run(), compare=False, repr=False)
 
+    @property
+    def chance(self) -> Null:
+        """What so many independent uniform directions give."""
+        from .capacity import null
+
+        return null(self.vectors, self.dimension, None if self.is_of_one else self.others)
+
+    @property
+    def is_of_one(self) -> bool:
+        """Whether the pairs are those of one set of vectors, not of two."""
+        return self.welch_bound is not None
+
     def to_dict(self) -> dict[str, Any]:
         """Return the statistics by name, arrays as they are, without the run."""
         return {name: getattr(self, name) for name in self.__annotations__ if name != "run"}
@@ -111,7 +126,7 @@ class AngleStatistics(ArrayRecord):
         return f"AngleStatistics({size}, coherence={self.coherence:.9g}, pairs={self.pairs})"
 
     def __str__(self) -> str:
-        whose = f" and {self.others}" if self.welch_bound is None else ""
+        whose = "" if self.is_of_one else f" and {self.others}"
         angle = math.degrees(math.acos(self.coherence))
         nearest = float(np.nanmedian(np.abs(self.nearest_cosines)))
         rows: list[tuple[str, float | str, float | str]] = [

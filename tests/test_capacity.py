@@ -1,5 +1,6 @@
 """The room as a whole: its names, its examples, its command."""
 
+import csv
 import doctest
 import importlib
 import json
@@ -86,20 +87,20 @@ def test_json(capsys):
 
 
 def test_sweep(capsys, tmp_path):
-    rows = [
-        json.loads(line)
-        for line in said(capsys, "sweep", "--dims", "8,16", "--angles", "80").splitlines()
-    ]
+    rows = json.loads(said(capsys, "sweep", "--dims", "8,16", "--angles", "80", "--json"))["rows"]
     assert {row["d"] for row in rows} == {8, 16}
     table, plot = tmp_path / "t.csv", tmp_path / "p.png"
     text = said(
         capsys, "sweep", "--dims", "8:64:4", "--angles", "70,80", "--ratios", "2:20:3",
-        "--methods", "bounds,greedy", "--attempts", "500", "--csv", str(table), "--plot", str(plot),
+        "--methods", "bounds,greedy", "--attempts", "500", "-o", str(table), "--plot", str(plot),
         "--checkpoint", str(tmp_path / "c"),
     )  # fmt: skip
     assert str(table) in text
     assert plot.stat().st_size > 10_000
-    assert table.read_text().count("\n") == int(text.split()[0]) + 1
+    with table.open() as stream:
+        read = list(csv.DictReader(stream))
+    assert {row["name"] for row in read if row["method"] == "greedy"} == {"500 attempts"}
+    assert str(plot) in text
 
 
 @pytest.mark.parametrize(

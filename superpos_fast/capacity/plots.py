@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from ..drawing import COLOURS, QUIET, bare, legend, named, need_matplotlib, plain_numbers
+
 if TYPE_CHECKING:
     from .tables import Measurement
 
 # Powers of ten of lines, on an axis that is linear in the logarithm unless that is so large.
 _POWERS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100, 200, 500, 1000, 3000, 10_000, 100_000)
 _LINEAR_TO = 12
-_INK, _QUIET = "#222222", "#8a8a8a"
-# Told apart in grey and by those who see few colours too (Okabe & Ito 2008).
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKERS = {"greedy": "o", "random": "x", "sample": "o", "pack": "D"}
 _WORDS = {
     "greedy": "greedy, measured",
@@ -26,37 +25,25 @@ _WORDS = {
 
 def draw(rows: Sequence[Measurement], path: str | PathLike[str] | None) -> Any:
     """Return the figure of a table's rows, and write it where there is a path."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError("plots need matplotlib: pip install 'superpos_fast[plot]'") from None
+    need_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     panels: list[Callable[[Any], None]] = []
     at_angles = [row for row in rows if row.given == "angle"]
     of_counts = [row for row in rows if row.given == "n"]
     if at_angles:
-        panels.append(lambda axes: _capacity(axes, at_angles))
+        panels.append(lambda axes: draw_counts(axes, at_angles))
     if of_counts:
-        panels.append(lambda axes: _coherence(axes, of_counts))
+        panels.append(lambda axes: draw_coherences(axes, of_counts))
     figure = Figure(figsize=(6.4 * len(panels), 4.6), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        _bare(axes)
+        bare(axes)
         panel(axes)
     if path is not None:
         figure.savefig(path, dpi=130)
     return figure
-
-
-def _bare(axes: Any) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#e6e6e6", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_INK, labelsize=9)
-
-
-def _plain_numbers(axis: Any) -> None:
-    axis.set_major_formatter(lambda value, _: f"{value:,g}")
 
 
 def _line(rows: Iterable[Measurement], x: str, y: str) -> tuple[list[float], list[float]]:
@@ -74,13 +61,13 @@ def _groups(rows: Sequence[Measurement], name: str) -> list[tuple[Any, str, list
     """Return the rows for each value, with a colour."""
     values = sorted({getattr(row, name) for row in rows})
     return [
-        (value, _COLOURS[place % len(_COLOURS)], [r for r in rows if getattr(r, name) == value])
+        (value, COLOURS[place % len(COLOURS)], [r for r in rows if getattr(r, name) == value])
         for place, value in enumerate(values)
     ]
 
 
-def _capacity(axes: Any, rows: Sequence[Measurement]) -> None:
-    """log10 n against d for each tolerance: both bounds, the gap between, measured points."""
+def draw_counts(axes: Any, rows: Sequence[Measurement]) -> None:
+    """Draw log10 n against d for each tolerance: both bounds, the gap between, measured points."""
     for angle, colour, group in _groups(rows, "angle"):
         upper, lower = (
             _line([r for r in group if r.role == role], "d", "log10_n")
@@ -99,7 +86,7 @@ def _capacity(axes: Any, rows: Sequence[Measurement]) -> None:
             axes.plot(*_line(theory, "d", "log10_n"), color=colour, linewidth=1.0, dashes=dashes)
         _points(axes, group, "d", "log10_n", colour)
     axes.set_xscale("log")
-    _plain_numbers(axes.xaxis)
+    plain_numbers(axes.xaxis)
     tallest = max(row.log10_n for row in rows)
     if tallest > _LINEAR_TO:
         axes.set_yscale("symlog", linthresh=3)
@@ -107,19 +94,17 @@ def _capacity(axes: Any, rows: Sequence[Measurement]) -> None:
     axes.set_yticks(ticks, [f"$10^{{{power}}}$" for power in ticks], minor=False)
     axes.set_yticks([], minor=True)
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("dimensions")
-    axes.set_ylabel("number of lines")
-    axes.set_title("How many lines fit", fontsize=11, color=_INK, loc="left")
+    named(axes, "How many lines fit", "dimensions", "number of lines")
     entries: list[tuple[str, dict[str, Any]]] = [
         ("rigorous bounds, and the gap between", {"linewidth": 1.6}),
         ("greedy at least, 1/p", {"linewidth": 1.0, "dashes": (4, 2)}),
         ("a random set", {"linewidth": 1.0, "dashes": (1, 1.5)}),
     ]
-    _legend(axes, entries, rows)
+    _explained(axes, entries, rows)
 
 
-def _coherence(axes: Any, rows: Sequence[Measurement]) -> None:
-    """Coherence against n/d for each d: the floor, random directions, measured points."""
+def draw_coherences(axes: Any, rows: Sequence[Measurement]) -> None:
+    """Draw the coherence against n/d for each d: the floor, random directions, measured points."""
     for d, colour, group in _groups(rows, "d"):
         floor = _line([r for r in group if r.role == "lower bound"], "ratio", "cosine")
         mean, low, high = (
@@ -136,16 +121,15 @@ def _coherence(axes: Any, rows: Sequence[Measurement]) -> None:
             )  # fmt: skip
         _points(axes, group, "ratio", "cosine", colour)
     axes.set_xscale("log")
-    _plain_numbers(axes.xaxis)
+    plain_numbers(axes.xaxis)
     axes.set_ylim(bottom=0)
-    axes.set_xlabel("lines / dimensions")
-    axes.set_ylabel("coherence (the largest |cos|)")
-    axes.set_title("How nearly perpendicular they are", fontsize=11, color=_INK, loc="left")
+    title = "How nearly perpendicular they are"
+    named(axes, title, "lines / dimensions", "coherence (the largest |cos|)")
     entries: list[tuple[str, dict[str, Any]]] = [
         ("no lines have less", {"linewidth": 1.6}),
         ("random lines, mean and 90 %", {"linewidth": 1.0, "dashes": (4, 2)}),
     ]
-    _legend(axes, entries, rows)
+    _explained(axes, entries, rows)
 
 
 def _points(axes: Any, rows: Sequence[Measurement], x: str, y: str, colour: str) -> None:
@@ -157,19 +141,19 @@ def _points(axes: Any, rows: Sequence[Measurement], x: str, y: str, colour: str)
         )  # fmt: skip
 
 
-def _legend(
+def _explained(
     axes: Any, entries: list[tuple[str, dict[str, Any]]], rows: Sequence[Measurement]
 ) -> None:
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], color=_QUIET, label=label, **style) for label, style in entries]
+    handles = [Line2D([], [], color=QUIET, label=label, **style) for label, style in entries]
     measured = {row.method for row in rows if row.role == "measured"}
     handles += [
         Line2D(
-            [], [], color=_QUIET, marker=marker, linestyle="none", markersize=5,
-            markerfacecolor="white" if marker == "o" else _QUIET, label=_WORDS[method],
+            [], [], color=QUIET, marker=marker, linestyle="none", markersize=5,
+            markerfacecolor="white" if marker == "o" else QUIET, label=_WORDS[method],
         )
         for method, marker in _MARKERS.items()
         if method in measured
     ]  # fmt: skip
-    axes.legend(handles=handles, frameon=False, fontsize=8.5, labelcolor=_INK, loc="best")
+    legend(axes, handles=handles)
