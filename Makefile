@@ -12,7 +12,7 @@ EXTRAS_bench := all,bench,test
 EXTRAS_peers := all,peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cuda cuda-mutants lint types bench bench-check bench-quick \
+.PHONY: help demo test test-long test-cuda cuda-mutants lint types bench bench-check bench-quick \
 	bench-compare bench-publish bench-kernels bench-floors peers scaling clean
 
 help: ## list the targets
@@ -24,6 +24,9 @@ demo: $(VENV)/demo ## the coherence of a real dictionary that ships inside the p
 
 test: lint types $(VENV)/test ## lint, types and tests: what CI runs, with test-cuda
 	$(BIN)/python -m pytest --ignore=tests/cuda $(PYTEST_FLAGS)
+
+test-long: $(VENV)/test ## the cases that take minutes
+	$(BIN)/python -m pytest --ignore=tests/cuda -m long $(PYTEST_FLAGS)
 
 test-cuda: $(VENV)/cuda-test ## tests of the CUDA backend, on the CPU: NVRTC, emulators
 	$(BIN)/python tests/cuda/wheels.py

@@ -49,9 +49,11 @@ FRAMES = SMALL | LARGE
 SMALLEST = 5e-324
 
 small = pytest.mark.parametrize("name", SMALL)
-every = pytest.mark.parametrize(
-    "name", [*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGE)]
-)
+large = [pytest.param(name, marks=pytest.mark.slow) for name in LARGE]
+every = pytest.mark.parametrize("name", [*SMALL, *large])
+# What goes through Leech's five billion pairs several times.
+large_or_long = [*large[:-1], pytest.param("leech", marks=[pytest.mark.slow, pytest.mark.long])]
+every_or_long = pytest.mark.parametrize("name", [*SMALL, *large_or_long])
 
 
 @cache
@@ -218,7 +220,7 @@ def test_pairs_at_the_coherence(name, frame, known):
     assert len(pairs(frame, angle=90, limit=everything).i) == everything
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) for name in LARGE])
+@pytest.mark.parametrize("name", large_or_long)
 def test_too_many_pairs_are_counted(frame, known):
     best = max(known)
     with pytest.raises(ValueError, match=rf"^limit\b.*\b{known[best]}\b"):
@@ -232,7 +234,7 @@ def test_too_many_pairs_are_counted(frame, known):
 # Tolerances
 
 
-@every
+@every_or_long
 def test_tolerances(frame, known):
     best = max(known)
     assert within_tolerance(frame, cosine=best)
@@ -253,7 +255,7 @@ def test_tolerances(frame, known):
 # Quantiles and means
 
 
-@every
+@every_or_long
 def test_quantiles(name, frame, known):
     """Half a pair before and after every step."""
     number, below, q, values = sum(known.values()), 0, [0], [min(known)]
