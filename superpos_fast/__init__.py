@@ -12,21 +12,24 @@ from .estimation import Estimate, estimate
 from .execution import Checkpoint, Execution
 from .generated import random_rows, rows
 from .incremental import Incremental
+from .matching import match
 from .moments import dimensionality, frame_potential, interference, rms_cosine
 from .overview import AngleStatistics, describe
 from .parts import Interrupted, Part
-from .results import Coherence, Nearest, Overlap, Pairs, Run, Tolerance
+from .results import Certificate, Coherence, Match, Nearest, Overlap, Pairs, Run, Tolerance
 from .selection import count, pairs, within_tolerance
 
 __all__ = [
     "AngleStatistics",
     "BasisAlignment",
+    "Certificate",
     "Checkpoint",
     "Coherence",
     "Estimate",
     "Execution",
     "Incremental",
     "Interrupted",
+    "Match",
     "Nearest",
     "Neurons",
     "Overlap",
@@ -46,6 +49,7 @@ __all__ = [
     "frame_potential",
     "histogram",
     "interference",
+    "match",
     "mean_cosine",
     "merge",
     "mmcs",

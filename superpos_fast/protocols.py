@@ -216,3 +216,16 @@ class Kernels(Protocol):
         self, groups: Any, keys: Any, cosines: Any, magnitude: bool, best: Any, best_keys: Any, /
     ) -> None:
         """Let each pair into its group's list, in place: k best cosines and keys (-1: empty)."""
+
+    def match_free(
+        self,
+        starts: Any,
+        columns: Any,
+        scores: Any,
+        own: Any,
+        other: Any,
+        partners: Any,
+        owners: Any,
+        /,
+    ) -> None:
+        """Match rows of a sparse table along shortest augmenting paths, in place."""
