@@ -8,10 +8,11 @@ BIN := $(VENV)/bin
 EXTRAS_demo := cli,io
 EXTRAS_test := all,test
 EXTRAS_cuda-test := all,test,cuda-test
+EXTRAS_interop := all,test,interop
 EXTRAS_bench := all,bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cuda cuda-mutants lint types bench peers clean
+.PHONY: help demo test test-interop test-cuda cuda-mutants lint types bench peers clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -21,7 +22,10 @@ demo: $(VENV)/demo ## the coherence of a real dictionary that ships inside the p
 	$(BIN)/superpos-fast coherence
 
 test: lint types $(VENV)/test ## lint, types and tests: what CI runs
-	$(BIN)/python -m pytest --ignore=tests/cuda $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest --ignore=tests/cuda --ignore=tests/interop $(PYTEST_FLAGS)
+
+test-interop: $(VENV)/interop ## tests with torch, JAX, pandas, polars and others: CI runs them too
+	$(BIN)/python -m pytest tests/interop $(PYTEST_FLAGS)
 
 test-cuda: $(VENV)/cuda-test ## tests of the CUDA kernels, on the CPU: NVRTC, emulators
 	$(BIN)/python tests/cuda/wheels.py
@@ -58,6 +62,6 @@ $(VENV)/made:
 	$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/demo $(VENV)/test $(VENV)/bench $(VENV)/cuda-test: $(VENV)/%: pyproject.toml setup.cfg | $(VENV)/made
+$(VENV)/demo $(VENV)/test $(VENV)/bench $(VENV)/cuda-test $(VENV)/interop: $(VENV)/%: pyproject.toml setup.cfg | $(VENV)/made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS_$*)]'
 	@touch $@

@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-from . import capacity, data
+from . import capacity, data, sae
 from .alignment import BasisAlignment, Neurons, basis_alignment, neurons
 from .capacity.welch import welch_bound
 from .closest import babel, coherence, mmcs, mutual_nearest, nearest
@@ -61,6 +61,7 @@ __all__ = [
     "random_rows",
     "rms_cosine",
     "rows",
+    "sae",
     "welch_bound",
     "within_tolerance",
 ]

@@ -92,7 +92,7 @@ def match(
     >>> import superpos_fast
     >>> found = superpos_fast.match([[1, 0], [3, 1], [0, 1]], [[1, 0], [-4, 1]])
     >>> found.indices.tolist(), round(found.value, 4), found.certificate.gap
-    ([0, 1, -1], 1.8700, 0)
+    ([1, 0, -1], 1.9188, 0)
     """
     check_keywords(execution)
     magnitude = not check_flag(signed, "signed")

@@ -197,7 +197,7 @@ def as_source(data: Any, name: str, tensor: str | None = None) -> Source:
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
         count = int(np.ma.getmaskarray(data).sum())
         raise TypeError(f"{name}: must have no masked entries, got {count} masked")
-    array = _as_array(data, name)
+    array = as_array(data, name)
     _check_matrix(array.shape, array.dtype, name, type(data).__name__)
     return ArrayRows(array)
 
@@ -266,7 +266,8 @@ def _sliced(data: Any, name: str) -> BlockRows:
     return BlockRows(read, (count, depth), data.dtype, block, parallel=False, origin=data)
 
 
-def _as_array(data: Any, name: str) -> Any:
+def as_array(data: Any, name: str) -> Any:
+    """Return what NumPy or DLPack can show as an array, without a copy if it can."""
     if isinstance(data, np.ndarray):
         return np.asarray(data)
     if hasattr(data, "detach"):  # a torch parameter: its numbers, without its gradient

@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from ..reference import FAR
-from .compiling import compiled
+from .compiling import compiled, part
 
 
 class _Search(NamedTuple):
@@ -26,14 +25,14 @@ class _Search(NamedTuple):
     visited: Any  # int64: those that were gone on from
 
 
-@njit(inline="always")
+@part
 def before(search, one, two):
     """Return whether a column comes before another: the nearer, of equal ones the lower."""
     near, far = search.distances[one], search.distances[two]
     return near < far or (near == far and one < two)
 
 
-@njit
+@part
 def rise(search, column, place):
     """Move a column of the heap up to where it belongs, from a place that is free."""
     heap, places = search.heap, search.places
@@ -48,7 +47,7 @@ def rise(search, column, place):
     places[column] = place
 
 
-@njit
+@part
 def pop(search, size):
     """Take the nearest column off the heap, which has `size` columns."""
     heap, places = search.heap, search.places
@@ -73,7 +72,7 @@ def pop(search, size):
     return nearest
 
 
-@njit
+@part
 def augment(search, partners, owners, first, row, column):
     """Match along the path from row `first` that ends in `row` and `column` (-1: the row is left).
 
@@ -91,7 +90,7 @@ def augment(search, partners, owners, first, row, column):
         column, row = left, search.reached_from[left]
 
 
-@njit
+@part
 def look_from(row, distance, best, starts, columns, scores, own, other, owners, search, sizes):
     """Reach columns from a row; return the nearest end among them, (distance, column), or `best`.
 
@@ -119,7 +118,7 @@ def look_from(row, distance, best, starts, columns, scores, own, other, owners, 
     return best, end
 
 
-@njit
+@part
 def search_from(first, starts, columns, scores, own, other, partners, owners, search, sizes):
     """Find the nearest end of an alternating path from a free row, change duals, augment."""
     distances, visited = search.distances, 0
@@ -153,18 +152,18 @@ def search_from(first, starts, columns, scores, own, other, partners, owners, se
 
 
 @compiled
-def match_free(starts, columns, scores, own, other, partners, owners):
+def search_all(starts, columns, scores, own, other, partners, owners, search, sizes):
     """Search from each free row whose dual is not 0."""
-    count = other.size
-    search = _Search(
-        np.full(count, FAR),
-        np.empty(count, np.int64),
-        np.empty(count, np.int64),
-        np.empty(count, np.int64),
-        np.empty(count, np.int64),
-        np.empty(count, np.int64),
-    )
-    sizes = np.zeros(2, np.int64)
     for row in range(own.size):
         if partners[row] < 0 and own[row] > 0:
             search_from(row, starts, columns, scores, own, other, partners, owners, search, sizes)
+
+
+def match_free(
+    starts: Any, columns: Any, scores: Any, own: Any, other: Any, partners: Any, owners: Any
+) -> None:
+    """Match rows of a sparse table along shortest augmenting paths, in place."""
+    scratch = (np.empty(len(other), np.int64) for _ in _Search._fields[1:])
+    search = _Search(np.full(len(other), FAR), *scratch)
+    sizes = np.zeros(2, np.int64)
+    search_all(starts, columns, scores, own, other, partners, owners, search, sizes)
