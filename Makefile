@@ -8,11 +8,12 @@ BIN := $(VENV)/bin
 EXTRAS_demo := cli,io
 EXTRAS_test := all,test
 EXTRAS_cuda-test := all,test,cuda-test
+EXTRAS_interop := all,test,interop
 EXTRAS_bench := all,bench,test
 EXTRAS_peers := all,peers
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-cuda cuda-mutants lint types bench bench-check bench-quick \
+.PHONY: help demo test test-long test-interop test-cuda cuda-mutants lint types bench bench-check bench-quick \
 	bench-compare bench-publish bench-kernels bench-floors peers scaling clean
 
 help: ## list the targets
@@ -22,11 +23,14 @@ help: ## list the targets
 demo: $(VENV)/demo ## the coherence of a real dictionary that ships inside the package
 	$(BIN)/superpos-fast coherence
 
-test: lint types $(VENV)/test ## lint, types and tests: what CI runs, with test-cuda
-	$(BIN)/python -m pytest --ignore=tests/cuda $(PYTEST_FLAGS)
+test: lint types $(VENV)/test ## lint, types and tests: what CI runs, with test-interop and test-cuda
+	$(BIN)/python -m pytest --ignore=tests/cuda --ignore=tests/interop $(PYTEST_FLAGS)
+
+test-interop: $(VENV)/interop ## tests with torch, JAX, pandas, polars and others: CI runs them too
+	$(BIN)/python -m pytest tests/interop $(PYTEST_FLAGS)
 
 test-long: $(VENV)/test ## the cases that take minutes
-	$(BIN)/python -m pytest --ignore=tests/cuda -m long $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest --ignore=tests/cuda --ignore=tests/interop -m long $(PYTEST_FLAGS)
 
 test-cuda: $(VENV)/cuda-test ## tests of the CUDA backend, on the CPU: NVRTC, emulators
 	$(BIN)/python tests/cuda/wheels.py
@@ -97,6 +101,6 @@ $(VENV)/made:
 	$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/demo $(VENV)/test $(VENV)/bench $(VENV)/peers $(VENV)/cuda-test: $(VENV)/%: pyproject.toml setup.cfg | $(VENV)/made
+$(VENV)/demo $(VENV)/test $(VENV)/bench $(VENV)/peers $(VENV)/cuda-test $(VENV)/interop: $(VENV)/%: pyproject.toml setup.cfg | $(VENV)/made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS_$*)]'
 	@touch $@

@@ -15,6 +15,7 @@ from .records import Error, Footprint, Limits, Listed
 
 screens = None
 LANES = 8
+FAR = np.int64(2**62)  # beyond any path
 # Eight lanes of a pair, half of them again, a product, and what becomes of the sum.
 _PAIR_BYTES = 16 * 8
 
@@ -162,6 +163,61 @@ def keep_best(
         best_keys[group][-len(order) :] = names[order]
 
 
+def match_free(
+    starts: Any, columns: Any, scores: Any, own: Any, other: Any, partners: Any, owners: Any
+) -> None:
+    """Match rows of a sparse table, along shortest augmenting paths, until none wants a column.
+
+    Row i has the scores[e] with columns[e], e from starts[i] to before starts[i + 1].  Duals `own`
+    of rows and `other` of columns are not below 0, and own_i + other_j >= score, with equality
+    where i and j are matched: partners[i] = j, owners[j] = i, else -1.  Each row that has none,
+    and a dual above 0, in their order: of the ends of alternating paths from it take the nearest,
+    where an edge is as long as own_i + other_j - score, and an end is a column without an owner,
+    or a row with its dual beyond it, which is left alone then.  Dijkstra's order is by distance,
+    then by column; of equally near ends the first to be seen counts.
+    """
+    table = starts, columns, scores
+    for first in np.flatnonzero((partners < 0) & (own > 0)).tolist():
+        ends, distances, reached_from = _search(first, table, own, other, owners)
+        length, row, column = ends
+        gone_on = distances < length
+        change = length - distances[gone_on]
+        own[first] -= length
+        other[gone_on] += change
+        own[owners[gone_on]] -= change
+        while True:
+            left, partners[row] = partners[row], column
+            if column >= 0:
+                owners[column] = row
+            if row == first:
+                break
+            column, row = left, reached_from[left]
+
+
+def _search(first: int, table: Any, own: Any, other: Any, owners: Any) -> tuple[Any, Any, Any]:
+    """Return the nearest end (its distance, row, column), and distances and rows of columns."""
+    starts, columns, scores = table
+    distances, reached_from = np.full(len(other), FAR), np.full(len(other), -1)
+    waiting = distances.copy()
+    row, distance, end = first, np.int64(0), (own[first], first, -1)
+    while True:
+        for e in range(starts[row], starts[row + 1]):
+            column = columns[e]
+            there = distance + own[row] + other[column] - scores[e]
+            if there < min(end[0], distances[column]) and owners[column] < 0:
+                end = there, row, column
+            elif there < min(end[0], distances[column]):
+                distances[column] = waiting[column] = there
+                reached_from[column] = row
+        column = waiting.argmin()
+        if waiting[column] >= end[0]:
+            return end, distances, reached_from
+        waiting[column] = FAR
+        row, distance = owners[column], distances[column]
+        if distance + own[row] < end[0]:
+            end = distance + own[row], row, -1
+
+
 class _TileFold:
     """A piece's share of a statistic: pairs listed because they may matter."""
 
@@ -188,7 +244,7 @@ class BestFold(_TileFold):
     ) -> None:
         super().__init__(magnitude)
 
-    def aim(self, error: Error, row_gates: Any, column_gates: Any) -> None:
+    def aim(self, error: Error, row_gates: Any, column_gates: Any, rising: bool = True) -> None:
         """Set what cosines must reach to matter."""
         self._gates = np.minimum(row_gates[:, None], column_gates)
 

@@ -2,7 +2,6 @@
 
 __version__ = "0.1.0"
 
-from . import capacity, data, plot
 from .alignment import BasisAlignment, Neurons, basis_alignment, neurons
 from .capacity.welch import welch_bound
 from .closest import babel, coherence, mmcs, mutual_nearest, nearest
@@ -12,22 +11,25 @@ from .estimation import Estimate, estimate
 from .execution import Checkpoint, Execution
 from .generated import random_rows, rows
 from .incremental import Incremental
+from .matching import match
 from .moments import dimensionality, frame_potential, interference, rms_cosine
 from .overview import AngleStatistics, describe
 from .parts import Interrupted, Part
 from .reports import Report, report
-from .results import Coherence, Nearest, Overlap, Pairs, Run, Tolerance
+from .results import Certificate, Coherence, Match, Nearest, Overlap, Pairs, Run, Tolerance
 from .selection import count, pairs, within_tolerance
 
 __all__ = [
     "AngleStatistics",
     "BasisAlignment",
+    "Certificate",
     "Checkpoint",
     "Coherence",
     "Estimate",
     "Execution",
     "Incremental",
     "Interrupted",
+    "Match",
     "Nearest",
     "Neurons",
     "Overlap",
@@ -48,6 +50,7 @@ __all__ = [
     "frame_potential",
     "histogram",
     "interference",
+    "match",
     "mean_cosine",
     "merge",
     "mmcs",
@@ -61,6 +64,7 @@ __all__ = [
     "report",
     "rms_cosine",
     "rows",
+    "sae",
     "welch_bound",
     "within_tolerance",
 ]

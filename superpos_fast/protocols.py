@@ -236,6 +236,19 @@ class HostKernels(Kernels, Protocol):
     @property
     def SmoothWorkspace(self) -> Any: ...
 
+    def match_free(
+        self,
+        starts: Any,
+        columns: Any,
+        scores: Any,
+        own: Any,
+        other: Any,
+        partners: Any,
+        owners: Any,
+        /,
+    ) -> None:
+        """Match rows of a sparse table along shortest augmenting paths, in place."""
+
 
 class Devices(Protocol):
     """Where kernels work that is not the host, entered for the time of a call.

@@ -213,3 +213,77 @@ class Tolerance:
 
     def __bool__(self) -> bool:
         return self.holds
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate(ArrayRecord):
+    """What proves that an assignment is the best one: a dual solution of the same value.
+
+    A pair's score is round(2^40 |cos|); with ``signed=True`` it is round(2^40 cos) + 2^40.  No dual
+    is below 0, and a_duals[i] + b_duals[j] is at least the score of (i, j), for all pairs.  As an
+    assignment has each row once at most, its scores add up to no more than `bound`.
+
+    Attributes
+    ----------
+    a_duals, b_duals : ndarray of int64, shapes (n,) and (m,)
+        The duals; 0 for a row left out.
+    total : int
+        The sum of the scores that were assigned.
+    rounds : int
+        Passes over all pairs that looked for one that the duals do not cover; the last found none.
+    candidates : int
+        Pairs whose scores the assignment was found from.
+    """
+
+    a_duals: NDArray[np.int64]
+    b_duals: NDArray[np.int64]
+    total: int
+    rounds: int
+    candidates: int
+
+    @property
+    def bound(self) -> int:
+        """The sum of all duals."""
+        return int(self.a_duals.sum()) + int(self.b_duals.sum())
+
+    @property
+    def gap(self) -> int:
+        """What `bound` is above `total`: 0."""
+        return self.bound - self.total
+
+
+@dataclass(frozen=True, eq=False)
+class Match(ArrayRecord):
+    """The best one-to-one assignment between two sets of vectors.
+
+    Attributes
+    ----------
+    indices : ndarray of int64, shape (n,)
+        For each vector of the first set its partner in the second, or -1.
+    cosines : ndarray of float64, shape (n,)
+        The pair's cosine, with its sign; NaN where there is none.
+    value : float
+        The sum of |cos| (``signed=True``: cos), rounded once.
+    certificate : Certificate
+        What proves it.
+    run : Run
+        Facts about the run, left out of comparisons.
+    """
+
+    indices: NDArray[np.int64]
+    cosines: NDArray[np.float64]
+    value: float
+    certificate: Certificate = field(compare=False, repr=False)
+    run: Run = field(default=Run(), compare=False, repr=False)
+
+    @property
+    def pairs(self) -> NDArray[np.int64]:
+        """Pairs (i, j), shape (pairs, 2), i ascending."""
+        i = np.flatnonzero(self.indices >= 0)
+        return np.stack([i, self.indices[i]], axis=1)
+
+    def __len__(self) -> int:
+        return int(np.count_nonzero(self.indices >= 0))
+
+    def __repr__(self) -> str:
+        return f"Match(pairs={len(self)}, value={self.value:.9g}, gap={self.certificate.gap})"

@@ -6,7 +6,7 @@ It knows no statistic.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .kernels.records import EXACT, Listed
@@ -52,6 +52,20 @@ def reduce_pairs(problem: Problem, *reductions: Reduction, precision: str = "flo
                 walk.through([])
             else:
                 walk.through(walk.stages(screens, asked))
+
+
+def listed_cosines(problem: Problem, i: Any, j: Any) -> Iterator[tuple[slice, Any]]:
+    """Yield some of the listed pairs and their cosines, until that is all.
+
+    All at once where rows are read as they lie, without copies.
+    """
+    as_they_lie = problem.rows.is_native and problem.columns.is_native
+    step = max(1, len(i)) if as_they_lie else problem.plan.listed
+    for start in range(0, len(i), step):
+        some = slice(start, start + step)
+        left, rows = problem.rows.lines(i[some])
+        right, columns = problem.columns.lines(j[some])
+        yield some, problem.kernels.listed_cosines(left, rows, right, columns)
 
 
 class _Thread:
@@ -140,13 +154,7 @@ class _Walk:
         if listed.cosines is not None:
             reduction.decided(i, j, listed.cosines, self.kernels)
             return
-        as_they_lie = self.rows.is_native and self.columns.is_native
-        step = max(1, len(i)) if as_they_lie else self.plan.listed
-        for start in range(0, len(i), step):
-            some = slice(start, start + step)
-            left, rows = self.rows.lines(i[some])
-            right, columns = self.columns.lines(j[some])
-            cosines = self.kernels.listed_cosines(left, rows, right, columns)
+        for some, cosines in listed_cosines(self.problem, i, j):
             reduction.decided(i[some], j[some], cosines, self.kernels)
 
     def decide_open(self, own: _Thread, tile: Tile, which: list[int]) -> None:

@@ -9,7 +9,7 @@ import json
 import math
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +64,15 @@ def open_table(path: str | os.PathLike[str], tensor: str | None = None) -> NDArr
     ImportError
         If the matrix is of type bfloat16 and `ml_dtypes` is not installed.
     """
+    return open_chosen(path, tensor, lambda file, tables: _choose(file, tables, tensor))[1]
+
+
+def open_chosen(
+    path: str | os.PathLike[str],
+    tensor: str | None,
+    choose: Callable[[Path, Mapping[str, Table]], str],
+) -> tuple[str, NDArray[Any]]:
+    """Open one array of a file, and return its name there too; see `open_table`."""
     file = Path(path)
     list_tables = _FORMATS.get(file.suffix.lower())
     if list_tables is None:
@@ -77,13 +86,13 @@ def open_table(path: str | os.PathLike[str], tensor: str | None = None) -> NDArr
     with file.open("rb") as stream:
         with _reading(file):
             tables = list_tables(stream)
-        table = _choose(file, tables, tensor)
+        name = choose(file, tables)
         with _reading(file):
-            return table.load()
+            return name, tables[name].load()
 
 
 @dataclass(frozen=True)
-class _Table:
+class Table:
     """One array of a file, not loaded yet."""
 
     shape: tuple[int, ...]
@@ -107,21 +116,22 @@ def _reading(file: Path) -> Iterator[None]:
         ) from None
 
 
-def _choose(file: Path, tables: dict[str, _Table], wanted: str | None) -> _Table:
+def _choose(file: Path, tables: Mapping[str, Table], wanted: str | None) -> str:
     matrices = {name: table for name, table in tables.items() if len(table.shape) == 2}
     if wanted is None and len(matrices) == 1:
-        return next(iter(matrices.values()))
+        return next(iter(matrices))
     if wanted is not None and wanted in matrices:
-        return matrices[wanted]
+        return wanted
     if not matrices:
-        raise ValueError(f"path: must hold a 2-d array, got {str(file)!r} with {_listing(tables)}")
+        raise ValueError(f"path: must hold a 2-d array, got {str(file)!r} with {listing(tables)}")
     raise ValueError(
         f"tensor: must name one of the 2-d arrays of {str(file)!r}, "
-        f"got {wanted!r} where there are {_listing(matrices)}"
+        f"got {wanted!r} where there are {listing(matrices)}"
     )
 
 
-def _listing(tables: dict[str, _Table]) -> str:
+def listing(tables: Mapping[str, Table]) -> str:
+    """Return names, shapes and types of arrays as a message lists them."""
     lines = [
         f"{_short(repr(name))} {_short(str(table.shape))} {_short(table.dtype)}"
         for name, table in list(tables.items())[:LISTED_AT_MOST]
@@ -135,12 +145,12 @@ def _short(text: str, limit: int = 200) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def _npy_tables(stream: BinaryIO) -> dict[str, _Table]:
+def _npy_tables(stream: BinaryIO) -> dict[str, Table]:
     array = np.lib.format.open_memmap(stream.name, mode="r")
-    return {"": _Table(array.shape, array.dtype.name, lambda: array)}
+    return {"": Table(array.shape, array.dtype.name, lambda: array)}
 
 
-def _npz_tables(stream: BinaryIO) -> dict[str, _Table]:
+def _npz_tables(stream: BinaryIO) -> dict[str, Table]:
     archive = zipfile.ZipFile(stream)
     return {
         member.filename.removesuffix(".npy"): _npz_table(archive, member)
@@ -149,7 +159,7 @@ def _npz_tables(stream: BinaryIO) -> dict[str, _Table]:
     }
 
 
-def _npz_table(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> _Table:
+def _npz_table(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Table:
     def load() -> NDArray[Any]:
         with archive.open(member) as stream:
             array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
@@ -162,10 +172,10 @@ def _npz_table(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> _Table:
     # NumPy reserves what a header asks for before it reads: a small file must not ask for much.
     if not dtype.hasobject and math.prod(shape) * dtype.itemsize != size:
         raise ValueError(f"{member.filename!r} has {size} bytes for {shape} {dtype}")
-    return _Table(shape, dtype.name, load)
+    return Table(shape, dtype.name, load)
 
 
-def _safetensors_tables(stream: BinaryIO) -> dict[str, _Table]:
+def _safetensors_tables(stream: BinaryIO) -> dict[str, Table]:
     # Read here and not by the safetensors package, whose get_tensor copies the whole tensor into
     # memory (0.8.0: a tensor of 256 MiB adds 256 MiB of private memory).
     size = os.fstat(stream.fileno()).st_size
@@ -182,7 +192,7 @@ def _safetensors_tables(stream: BinaryIO) -> dict[str, _Table]:
     }
 
 
-def _safetensors_table(stream: BinaryIO, name: str, entry: Any, start: int, size: int) -> _Table:
+def _safetensors_table(stream: BinaryIO, name: str, entry: Any, start: int, size: int) -> Table:
     if not _is_described(entry):
         raise ValueError(f"{name!r} is not described by a dtype, a shape and two offsets")
     code, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -198,7 +208,7 @@ def _safetensors_table(stream: BinaryIO, name: str, entry: Any, start: int, size
         array = np.memmap(stream, dtype, mode="r", offset=start + begin, shape=tuple(shape))
         return array.view(_bfloat16_type()) if code == "BF16" else array
 
-    return _Table(tuple(shape), code if code in SAFETENSORS_TYPES else repr(code), load)
+    return Table(tuple(shape), code if code in SAFETENSORS_TYPES else repr(code), load)
 
 
 def _is_described(entry: Any) -> bool:
@@ -224,7 +234,7 @@ _NPY_HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
-_FORMATS: dict[str, Callable[[BinaryIO], dict[str, _Table]]] = {
+_FORMATS: dict[str, Callable[[BinaryIO], dict[str, Table]]] = {
     ".npy": _npy_tables,
     ".npz": _npz_tables,
     ".safetensors": _safetensors_tables,

@@ -119,6 +119,41 @@ class Vectors:
         return (block, self.exponents[some], self.squares[some]), places
 
 
+@dataclass(frozen=True)
+class Reordered(Vectors):
+    """Vectors in another order, taken from where they lie.
+
+    Attributes
+    ----------
+    whole : Vectors
+        In their own order.
+    order : ndarray of int64
+        Where in that each one is.
+    """
+
+    whole: Vectors
+    order: Any
+
+    @property
+    def is_native(self) -> bool:
+        """Whether listed ones can be read as they lie."""
+        return self.whole.is_native
+
+    def read(self, start: int, stop: int) -> Any:
+        """Return copies."""
+        return _native(self.source.take(self.order[start:stop]))
+
+    def lines(self, rows: Any) -> tuple[Side, Any]:
+        """Return a block that holds the listed rows, and where they are."""
+        return self.whole.lines(self.order[rows])
+
+
+def reordered(vectors: Vectors, order: Any) -> Reordered:
+    """Return vectors in another order."""
+    numbers = vectors.exponents[order], vectors.squares[order]
+    return Reordered(vectors.name, vectors.source, *numbers, vectors, order)
+
+
 def working_type(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
     """Return the narrower of float32 and float64 that holds every number of a type (to 2^53)."""
     narrow = dtype.itemsize <= (2 if dtype.kind in "biu" else 4)
@@ -174,7 +209,7 @@ def as_source(data: Any, name: str, tensor: str | None = None) -> Source:
     if isinstance(data, np.ma.MaskedArray) and np.ma.is_masked(data):
         count = int(np.ma.getmaskarray(data).sum())
         raise TypeError(f"{name}: must have no masked entries, got {count} masked")
-    array = _as_array(data, name)
+    array = as_array(data, name)
     _check_matrix(array.shape, array.dtype, name, type(data).__name__)
     return array if isinstance(array, OnDevice) else ArrayRows(array)
 
@@ -246,7 +281,8 @@ def _sliced(data: Any, name: str) -> BlockRows:
     return BlockRows(read, (count, depth), data.dtype, block, parallel=False, origin=data)
 
 
-def _as_array(data: Any, name: str) -> Any:
+def as_array(data: Any, name: str) -> Any:
+    """Return what NumPy or DLPack can show as an array, without a copy if it can."""
     if isinstance(data, np.ndarray):
         return np.asarray(data)
     if hasattr(data, "detach"):  # a torch parameter: its numbers, without its gradient

@@ -109,37 +109,3 @@ def test_types_may_differ_across():
 def test_bfloat16_is_not_float16():
     table = (TABLE * 1e30).astype(ml_dtypes.bfloat16)
     assert check(table).value == check(table.astype(np.float32)).value
-
-
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int32"])
-def test_torch(dtype):
-    torch = pytest.importorskip("torch")
-    tensor = torch.tensor(TABLE).to(getattr(torch, dtype))
-    assert coherence(tensor, return_pair=True) == check(TABLE)
-    assert coherence(tensor.T, return_pair=True) == check(TABLE.T)
-    assert coherence(tensor[::2], TABLE, return_pair=True) == check(TABLE[::2], TABLE)
-
-
-@pytest.mark.parametrize("kind", ["parameter", "bfloat16", "meta", "sparse"])
-def test_torch_tensors_that_numpy_cannot_see(kind):
-    """Some of these could be read and some could not: what is not is refused as all else is."""
-    torch = pytest.importorskip("torch")
-    tensor = torch.tensor(TABLE)
-    table = {
-        "parameter": torch.nn.Parameter,
-        "bfloat16": torch.Tensor.bfloat16,
-        "meta": lambda tensor: tensor.to("meta"),
-        "sparse": torch.Tensor.to_sparse,
-    }[kind](tensor)
-    try:
-        assert coherence(table, return_pair=True) == check(TABLE)
-    except (TypeError, ValueError) as refusal:
-        message = str(refusal)
-        assert message.startswith("vectors")
-        assert "\n" not in message
-
-
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "int32"])
-def test_jax(dtype):
-    jax = pytest.importorskip("jax")
-    assert coherence(jax.numpy.asarray(TABLE, dtype=dtype), return_pair=True) == check(TABLE)

@@ -14,6 +14,7 @@ import numpy as np
 from .. import reference
 from ..records import Limits
 from . import deciding, lists, screening
+from .assignment import match_free as match_free
 from .deciding import decide_piece as decide_piece
 from .deciding import listed_cosines as listed_cosines
 from .deciding import piece_side as piece_side

@@ -91,18 +91,22 @@ class BestFold(_TileFold):
         gates = 16 * piece + 8 * UNIT
         return Footprint(heaps + gates + 4 * max(piece, CACHE_COLUMNS), 4 + (4 * k if lines else 0))
 
-    def aim(self, error: Error, row_gates: Any, column_gates: Any) -> None:
-        """Set what cosines must reach to matter: float64 a row and a column."""
+    def aim(self, error: Error, row_gates: Any, column_gates: Any, rising: bool = True) -> None:
+        """Set what cosines must reach to matter: float64 a row and a column.
+
+        Gates stay as they are if they are not `rising`: then k does not matter.
+        """
+        slack = error.slack if rising else np.inf
         if error == EXACT:
             rows, columns = self._exact_gates
             rows[: len(row_gates)] = row_gates
             columns[: len(column_gates)] = column_gates
-            self._begin((rows, columns), self._exact_heaps, 0.0)
+            self._begin((rows, columns), self._exact_heaps, slack)
             return
         for gates, wanted in zip(self.gates[:2], (row_gates, column_gates), strict=True):
             gates[: len(wanted)] = _float32_below(wanted - error.above)
             gates[len(wanted) :] = np.inf
-        self._begin((self.gates.rows, self.gates.columns), self._heaps, error.slack)
+        self._begin((self.gates.rows, self.gates.columns), self._heaps, slack)
 
     def take(self) -> Listed:
         """Return the listed pairs, of those that still reach a gate, and forget them."""
