@@ -2,6 +2,7 @@
 
 __version__ = "0.1.0"
 
+from . import capacity, data, plot, sae
 from .alignment import BasisAlignment, Neurons, basis_alignment, neurons
 from .capacity.welch import welch_bound
 from .closest import babel, coherence, mmcs, mutual_nearest, nearest

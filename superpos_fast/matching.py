@@ -55,9 +55,8 @@ def match(
     zero : {"raise", "skip"}
         Refuse rows of zeros, or leave them out: they have no partner.
     **execution
-        How to compute, never what (see `Execution`); `shard` and ``backend="cuda"`` are
-        refused.  `progress` is called in
-        one pass over all pairs after another.
+        How to compute, never what (see `Execution`); `shard` and ``backend="cuda"`` are refused.
+        `progress` is called in one pass over all pairs after another.
 
     Returns
     -------
