@@ -7,10 +7,12 @@ here is named by `tests/test_suite.py`.
 from __future__ import annotations
 
 import functools
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,15 @@ PAIR_LOOPS = {
     "within_tolerance": Call({"angle": 1}),
 }
 TWO_SETS = {name: Call(positional=halves) for name in ("mmcs", "mutual_nearest")}
+# What takes threads, and is for the host alone or has a page or a picture to make besides.
+PAGES = {
+    "match": Call(positional=halves),
+    "plot.dimensionality": Call(),
+    "plot.histogram": Call(),
+    "plot.interference": Call(),
+    "plot.nearest": Call(),
+    "report": Call(),
+}
 SUMS = {
     name: Call()
     for name in (
@@ -77,6 +88,19 @@ def generated(rows: np.ndarray) -> tuple:
     return (*rows.shape, lambda start, stop: rows[start:stop])
 
 
+def saved(rows: np.ndarray) -> tuple:
+    """The path of a file as SAELens writes it."""
+    from safetensors.numpy import save_file
+
+    path = Path(tempfile.mkdtemp()) / "sae_weights.safetensors"
+    save_file({"W_dec": rows}, path)
+    return (path,)
+
+
+def packed(rows: np.ndarray) -> tuple:
+    return (superpos_fast.capacity.pack(60, 16, restarts=1, max_steps=5),)
+
+
 # What takes neither threads nor a backend, or passes them on.
 SOURCES = {
     "Incremental": Call(
@@ -88,7 +112,10 @@ SOURCES = {
     "random_rows": Call(
         positional=lambda rows: rows.shape, then=lambda source, rows: coherence(source)
     ),
+    "plot.capacity": Call(positional=at(64)),
+    "plot.packing": Call(positional=packed),
     "rows": Call(positional=generated, then=lambda source, rows: coherence(source)),
+    "sae.load": Call(positional=saved, then=lambda table, rows: np.asarray(table).sum()),
 }
 THEORY = {
     "capacity.bounds": Call({"angle": 85}, at(768)),
@@ -129,7 +156,7 @@ FRAMES = {
     }.items()
 }
 CALLS = (
-    PAIR_LOOPS | TWO_SETS | SUMS | SOURCES | THEORY | EXPERIMENTS | ESTIMATES | FRAMES
+    PAIR_LOOPS | TWO_SETS | PAGES | SUMS | SOURCES | THEORY | EXPERIMENTS | ESTIMATES | FRAMES
 )  # fmt: skip
 
 

@@ -75,6 +75,10 @@ class TwoSets(PairLoops):
     params = (list(calls.TWO_SETS), [8192], [64, 768])
 
 
+class Pages(PairLoops):
+    params = (list(calls.PAGES), [4096], [256])
+
+
 class Sums(PairLoops):
     params = (list(calls.SUMS), [16384], [64, 768])
 

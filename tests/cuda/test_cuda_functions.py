@@ -21,10 +21,13 @@ from superpos_fast.second_moment import moment_bound
 TABLES = comparisons.tables()
 # Names without the execution keywords: records, numbers, rows on demand, and what joins parts.
 COMPUTE_NOTHING = {
-    "AngleStatistics", "BasisAlignment", "Checkpoint", "Coherence", "Estimate", "Execution",
-    "Interrupted", "Nearest", "Neurons", "Overlap", "Pairs", "Part", "Run", "Tolerance", "capacity",
-    "data", "merge", "random_rows", "rows", "welch_bound",
+    "AngleStatistics", "BasisAlignment", "Certificate", "Checkpoint", "Coherence", "Estimate",
+    "Execution", "Interrupted", "Match", "Nearest", "Neurons", "Overlap", "Pairs", "Part", "Report",
+    "Run", "Tolerance", "capacity", "data", "merge", "plot", "random_rows", "rows", "sae",
+    "welch_bound",
 }  # fmt: skip
+# What asks the others, and what is for the host alone: both have tests of their own below.
+APART = {"match", "report"}
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -37,7 +40,7 @@ def test_decided_answers_are_the_cpus(devices, asked, name):
 def test_every_public_function_is_asked(devices):
     """All of them run on devices: a new one is missing here until something asks it."""
     asked = set()
-    for name in set(sf.__all__) - COMPUTE_NOTHING:
+    for name in set(sf.__all__) - COMPUTE_NOTHING - APART:
         assert "execution" in inspect.signature(getattr(sf, name)).parameters
 
         def note(*_, _name=name, **__):
@@ -46,7 +49,17 @@ def test_every_public_function_is_asked(devices):
 
         devices.setattr(sf, name, note)
     list(comparisons.checks({"backend": "cuda"}))
-    assert asked == set(sf.__all__) - COMPUTE_NOTHING
+    assert asked == set(sf.__all__) - COMPUTE_NOTHING - APART
+
+
+def test_reports_say_the_same(devices):
+    figures = [sf.report(TABLES["crowd"], backend=backend) for backend in ("cpu", "cuda")]
+    assert same(*(found.findings.statistics.coherence for found in figures))
+
+
+def test_matching_is_for_the_host(devices):
+    with pytest.raises(ValueError, match="^backend: must be one of .*, got 'cuda'$"):
+        sf.match(TABLES["crowd"], TABLES["crowd"], backend="cuda")
 
 
 def test_what_was_asked_ran_on_devices(devices):
