@@ -281,12 +281,13 @@ def test_an_interrupt_is_no_mistake(capsys, monkeypatch):
 
 
 def test_parquet(capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert cli.main(["pairs", "a.npy", "-o", "x.parquet"]) == 2
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "pyarrow", None)
+        assert cli.main(["pairs", "a.npy", "-o", "x.parquet"]) == 2
     err = capsys.readouterr().err
     assert err == "superpos-fast: writing .parquet needs pyarrow: pip install pyarrow\n"
-    monkeypatch.undo()
-    parquet = pytest.importorskip("pyarrow.parquet", reason="to write and read it")
+    from pyarrow import parquet
+
     said(capsys, "pairs", "a.npy", "-o", "x.parquet")
     found = sf.pairs(np.load("a.npy"), top=20)
     kept = parquet.read_table("x.parquet").to_pydict()

@@ -55,7 +55,9 @@ def sources(*endings):
 def test_wheel_holds_everything(built):
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         names = set(wheel.namelist())
-    assert set(sources(".py", ".typed", ".safetensors", ".md", ".cu", ".cuh")) <= names
+    assert (
+        set(sources(".py", ".typed", ".safetensors", ".md", ".cu", ".cuh", ".css", ".js")) <= names
+    )
     top = {name.split("/")[0] for name in names}
     assert {name for name in top if not name.endswith(".dist-info")} == {"superpos_fast"}
 
