@@ -15,6 +15,8 @@ from .checks import shown
 from .sources import Table, listing, open_chosen
 from .vectors import as_array
 
+__all__ = ["load"]
+
 # What libraries call their files, in a folder that is theirs.
 _FILES = ("sae_weights.safetensors", "sae.safetensors", "ae.pt", "params.npz")
 _ENDINGS = (".safetensors", ".npz", ".pt")

@@ -398,6 +398,9 @@ def add_sets(
         for i in range(vectors):
             for k in range(depth):
                 out[s, i, k] = gradient[i, k]
-        totals[s] = sums.sum()
-        highest[s] = tops.max()
+        total, top = 0.0, -np.inf
+        for lane in range(sums.size):
+            total += sums[lane]
+            top = max(top, tops[lane])
+        totals[s], highest[s] = total, top
     return zeros
