@@ -121,8 +121,7 @@ def report(
     from .page.whole import page
 
     found = find(source, top, zero, execution)
-    count, depth = found.statistics.vectors, found.statistics.dimension
-    heading = f"{count:,} vectors in {depth:,} dimensions" if title is None else title
+    heading = "Angles between vectors" if title is None else title
     made = Report(found, page(found, heading, names, __version__))
     if path is not None:
         made.save(path)
