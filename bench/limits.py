@@ -2,14 +2,19 @@
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 
 import numpy as np
 
+import superpos_fast
 from bench import calls
+from bench.inputs import random_vectors
 from bench.memory import peak_memory, restart_peak_memory
+from bench.roofline import best_of
 
 IMPORT = """
 import time, numpy
@@ -57,6 +62,30 @@ def extra_memory(name: str, vectors: np.ndarray) -> int:
     return peak_memory() - before
 
 
+# What once took seconds or minutes at the smallest cap: rows, entries, and the call.
+LEAST: dict[str, tuple[int, int, Callable]] = {
+    "the 10 nearest": (6000, 32, lambda rows, **how: superpos_fast.nearest(rows, k=10, **how)),
+    "a million bins": (
+        1500,
+        64,
+        lambda rows, **how: superpos_fast.histogram(rows, bins=10**6, **how),
+    ),
+}
+
+
+def at_the_least(name: str, repeat: int) -> tuple[int, int, int, float, float]:
+    """Rows, entries, the smallest cap that a call works in, its seconds there and without one."""
+    n, d, call = LEAST[name]
+    rows = random_vectors(n, d)
+    try:
+        call(rows, memory=1)
+    except ValueError as refusal:
+        least = int(re.findall(r"at least (\d+) bytes", str(refusal))[0])
+    call(rows[:300])
+    times = [best_of(repeat, call, rows, **how)[0] for how in ({"memory": least}, {})]
+    return n, d, least, times[0], times[1]
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=200_000)
@@ -73,6 +102,10 @@ def main(argv: list[str] | None = None) -> None:
     )
     print(f"first call, nothing compiled    {cold:7.2f} s   (bar 6)")
     print(f"first call, all in the cache    {warm:7.2f} s   (bar 1)")
+    for name in LEAST:
+        n, d, least, tight, free = at_the_least(name, args.repeat)
+        what = f"{name}, {n} x {d}, in {least} bytes"
+        print(f"{what:45} {tight:7.2f} s   ({free:.2f} without a cap)")
     vectors = np.random.default_rng(0).standard_normal((args.n, args.d), dtype=np.float32)
     for name in args.calls:
         extra = extra_memory(name, vectors) / 2**20

@@ -25,10 +25,12 @@ _FEWEST_SURVIVORS = 256
 # them: here and there among the rows, as the first 480 are a poor sample of a vocabulary's 30522.
 _STRIPES, _STRIPE_SHARE = 5, 16
 # What a thread clears before each piece and reads after it, 32 bytes a bin, is no more than so many
-# times the piece: a million bins of 1500 x 64 took minutes at the smallest cap, and 2 s with this.
+# times the piece: a million bins of 1500 x 64 took minutes at the smallest cap; `bench.limits` says
+# what they take with this.
 _PIECE_SHARE = 8
 # Packed rows have no less than such a part of a thread's memory.  With two `unit`s of rows, one
-# tile of 48 x 48 a packing, the 10 nearest of 6000 x 32 took 4.9 s at the smallest cap, not 0.14 s.
+# tile of 48 x 48 a packing, the 10 nearest of 6000 x 32 took some 30 times as long at the smallest
+# cap; `bench.limits` has that too.
 _PACKED_SHARE = 2
 # Threads, records and what else the interpreter makes in a call.
 _OBJECT_BYTES = 2**17

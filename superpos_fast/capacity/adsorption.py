@@ -26,8 +26,7 @@ from .tolerated import TOGETHER, Kept
 
 _MOST_ATTEMPTS = 2**40
 _MOST_DIMENSIONS = 2**20
-# Survivors of a block that are held against each other at a time: 128^2 / 2 pairs decided in
-# float64, some 0.3 ms.
+# Survivors of a block that are held against each other at a time: 128^2 / 2 pairs in float64.
 _IN_TURN = 128
 
 

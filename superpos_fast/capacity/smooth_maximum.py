@@ -27,7 +27,7 @@ from .lbfgs import Each, one_by_one, tangent
 _ABOVE, _BELOW = 60.0, 8.0
 # Pairs whose e is less than e^-10 of the largest, divided by the number of pairs, are left out.
 _NEGLIGIBLE = 10.0
-# Vectors in a block.  A pair of blocks of 1296 x 128 is 5 ms of a core.
+# Vectors in a block: a pair of blocks is milliseconds of a core at d = 128.
 _BLOCK = 1248
 _FEWEST_BLOCKS, _MOST_BLOCKS = 4, 64
 
