@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import oracles
-from superpos_fast import Coherence, coherence
+from superpos_fast import Coherence, cli, coherence
 from superpos_fast.capacity import frames
 
 LARGEST_CAP = 1 << 30
@@ -84,6 +84,16 @@ def check(vectors, other=None, *, signed=False, zero="raise", **execution) -> Co
 def listen_to_interrupts() -> None:
     """For a child's `preexec_fn`: what a shell starts in the background ignores Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def check_refusal(capsys, arguments: str, reason: str) -> None:
+    """A mistake on the command line costs one line, and the exit status 2."""
+    assert cli.main(arguments.split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("superpos-fast: ")
+    assert err.count("\n") == 1
+    assert reason in err
 
 
 def in_new_process(

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from helpers import check_refusal
 from superpos_fast import capacity, cli
 from superpos_fast.capacity import bounds, coherence_floor
 
@@ -123,9 +124,4 @@ def test_sweep(capsys, tmp_path):
     ],
 )
 def test_a_mistake_is_told_in_one_line(capsys, arguments, reason):
-    assert cli.main(arguments.split()) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("superpos-fast: ")
-    assert err.count("\n") == 1
-    assert reason in err
+    check_refusal(capsys, arguments, reason)

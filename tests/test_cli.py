@@ -13,7 +13,7 @@ import pytest
 import safetensors.numpy
 from typer.testing import CliRunner
 
-from helpers import listen_to_interrupts
+from helpers import check_refusal, listen_to_interrupts
 from superpos_fast import cli, coherence
 from superpos_fast.data import example
 
@@ -127,12 +127,7 @@ def test_embedded_example(capsys):
     ],
 )
 def test_a_mistake_is_told_in_one_line(files, capsys, arguments, reason):
-    assert cli.main(arguments.split()) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("superpos-fast: ")
-    assert err.count("\n") == 1
-    assert reason in err
+    check_refusal(capsys, arguments, reason)
 
 
 def test_typer_sees_the_same_program(files):

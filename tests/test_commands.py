@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import superpos_fast as sf
+from helpers import check_refusal
 from superpos_fast import cli
 from superpos_fast.capacity import bounds, null
 
@@ -256,12 +257,7 @@ def test_every_answer_goes_to_every_file(capsys, name):
     ],
 )
 def test_a_mistake_is_told_in_one_line(capsys, arguments, reason):
-    assert cli.main(arguments.split()) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("superpos-fast: ")
-    assert err.count("\n") == 1
-    assert reason in err
+    check_refusal(capsys, arguments, reason)
 
 
 def test_debug_shows_where_it_came_from(capsys):

@@ -21,6 +21,7 @@ from .writing import check, plain, save, write_csv
 
 if TYPE_CHECKING:
     from ..results import Run
+    from .shared import Tables
 
 _PANEL = "What to write"
 MOST_ROWS = 20  # that a person is shown
@@ -144,6 +145,14 @@ def matrix(path: Path | None, array: Any) -> dict[str, Any]:
     """Return what JSON says of a matrix."""
     file = None if path is None else str(path)
     return {"file": file, "shape": list(array.shape), "dtype": array.dtype.name}
+
+
+def sides(tables: Tables, vectors: Any, others: Any) -> dict[str, Any]:
+    """Return what JSON says of one set of vectors or of two."""
+    return {
+        "vectors": matrix(tables.file, vectors),
+        "other": None if others is None else matrix(tables.other, others),
+    }
 
 
 def of_run(run: Run, depth: int) -> dict[str, Any]:

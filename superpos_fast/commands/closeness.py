@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from .answers import MOST_ROWS, Answer, Output, about, matrix, of_run, shown_of, table_of
+from .answers import MOST_ROWS, Answer, Output, about, matrix, of_run, shown_of, sides, table_of
 from .shared import (
     Angle,
     Cosine,
@@ -57,13 +57,6 @@ def add(app: typer.Typer) -> None:
     )(compare)
 
 
-def _sides(tables: Tables, vectors: Any, others: Any) -> dict[str, Any]:
-    return {
-        "vectors": matrix(tables.file, vectors),
-        "other": None if others is None else matrix(tables.other, others),
-    }
-
-
 def _degrees(cosines: Any) -> Any:
     return np.degrees(np.arccos(cosines))
 
@@ -87,7 +80,7 @@ def coherence(
     if not division.was_all(found):
         return
     facts = {"value": found.value, "angle": found.angle, "i": found.i, "j": found.j}
-    facts |= {"signed": signed, **_sides(tables, vectors, others)}
+    facts |= {"signed": signed, **sides(tables, vectors, others)}
     facts |= of_run(found.run, vectors.shape[1])
     i, j = found.i, found.j
     lines = {
@@ -115,7 +108,7 @@ def nearest(
     found = measure(vectors, others, k=k, signed=signed, zero=tables.zero.value, **keywords)
     if not division.was_all(found):
         return
-    facts = _sides(tables, vectors, others) | of_run(found.run, vectors.shape[1])
+    facts = sides(tables, vectors, others) | of_run(found.run, vectors.shape[1])
     count = len(found.indices)
     columns = {
         "vector": np.repeat(np.arange(count), k),
@@ -169,7 +162,7 @@ def pairs(
     )  # fmt: skip
     if not division.was_all(found):
         return
-    facts = {"count": len(found), **_sides(tables, vectors, others)}
+    facts = {"count": len(found), **sides(tables, vectors, others)}
     facts |= of_run(found.run, vectors.shape[1])
     columns = {"i": found.i, "j": found.j, "cosine": found.cosine}
     lines = {"found": f"{len(found):,} pairs"} | about(facts)

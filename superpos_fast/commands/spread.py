@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from .answers import Answer, Output, about, grid, matrix, of_run, show, table_of
+from .answers import Answer, Output, about, grid, of_run, show, sides, table_of
 from .shared import Division, Execution, Of, Quantity, Table, Tables, command, numbers
 
 _BAR = 30
@@ -50,13 +50,6 @@ def add(app: typer.Typer) -> None:
     )(report)
 
 
-def _shapes(tables: Tables, vectors: Any, others: Any) -> dict[str, Any]:
-    return {
-        "vectors": matrix(tables.file, vectors),
-        "other": None if others is None else matrix(tables.other, others),
-    }
-
-
 def histogram(
     tables: Tables,
     bins: Annotated[
@@ -89,7 +82,7 @@ def histogram(
     chance = null(_kept(vectors), vectors.shape[1], None if others is None else _kept(others))
     expected, _, _ = chance.histogram(bins=edges, of=of.value)
     columns = {"low": edges[:-1], "high": edges[1:], "count": counts, "random": expected}
-    facts = {"of": of.value, **_shapes(tables, vectors, others)}
+    facts = {"of": of.value, **sides(tables, vectors, others)}
     unit = _UNITS.get(of, "cosine")
     seen = np.flatnonzero(counts)
     rows: list[tuple[str, ...]] = []
@@ -137,7 +130,7 @@ def quantile(
         vectors, shares, others, of=of.value, zero=tables.zero.value, **execution.keywords()
     )
     columns = {"q": np.array(shares), "value": found}
-    facts = {"of": of.value, **_shapes(tables, vectors, others)}
+    facts = {"of": of.value, **sides(tables, vectors, others)}
     rows = [(f"{share:g}", f"{value:.6f}") for share, value in zip(shares, found, strict=True)]
     table = table_of(("share", _UNITS.get(of, "cosine")), rows)
     output.write(Answer(facts, about(facts), columns, columns, [table]))
@@ -165,9 +158,7 @@ def describe(
     }
     size, *texts = str(found).splitlines()
     lines = {"vectors": size} | {
-        name: line
-        for name, line in about(_shapes(tables, vectors, others)).items()
-        if "file" in name
+        name: line for name, line in about(sides(tables, vectors, others)).items() if "file" in name
     }
     output.write(Answer(facts, lines, arrays, columns, ["\n".join(texts)]))
 
