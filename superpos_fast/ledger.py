@@ -162,7 +162,9 @@ class Ledger:
         trace: TracebackType | None,
     ) -> None:
         # An exception may leave tiles half done, and then what reductions know is about no stretch.
-        if not self.is_done and self._dealt == self._done:
+        # A share without pairs is written too: whoever merges has to find it.
+        is_empty = self._book.known is None and self.found.begin == self.found.end
+        if (not self.is_done or is_empty) and self._dealt == self._done:
             self._settle()
             self._write()
         if kind is None:

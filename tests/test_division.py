@@ -88,6 +88,15 @@ def test_any_number_of_shards(shares, memory, threads, rows):
     assert sf.merge(parts) == sf.count(table, angle=70)
 
 
+def test_shards_without_pairs_are_written(tmp_path):
+    files = [tmp_path / f"{k}.ckpt" for k in range(4)]
+    parts = [
+        sf.coherence(TABLE[:60], shard=(k, 4), checkpoint=file) for k, file in enumerate(files)
+    ]
+    assert [part.passes[0].pairs for part in parts] == [1770, 0, 0, 0]
+    assert sf.merge(files) == sf.coherence(TABLE[:60])
+
+
 def test_shards_are_about_equally_large():
     parts = [sf.coherence(TABLE, shard=(k, 5), memory="2MiB") for k in range(5)]
     sizes = [part.pairs for part in parts]
