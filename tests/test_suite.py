@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import numba
+import numpy as np
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
@@ -172,14 +173,16 @@ def test_floors_lie_between_what_is_usual_and_what_is_slow():
         assert all(0 < floor < 2 for floor in floors.values())
 
 
-@pytest.mark.parametrize(("rounds", "missed"), [([0.4, 0.9, 0.4], []), ([0.4] * 3, ["float32"])])
-def test_a_round_above_the_floor_will_do(rounds, missed, monkeypatch, capsys):
-    left = iter(rounds)
+@pytest.mark.parametrize(("rounds", "missed"), [([0.4, 0.9], 0), ([0.4] * 3, 1), ([np.nan], 1)])
+def test_a_round_that_reaches_the_floor_will_do(rounds, missed, monkeypatch, capsys):
+    left = list(rounds)
     monkeypatch.setattr(tracked, "floors", lambda: {"float32": 0.6})
-    monkeypatch.setattr(tracked.Tracked, "share", lambda *how: next(left))
-    assert tracked.main(["--floors"]) == bool(missed)
-    out = capsys.readouterr().out
-    assert ("UNDER IT" in out) == bool(missed)
+    monkeypatch.setattr(tracked.Tracked, "share", lambda *how: left.pop(0))
+    clock = itertools.count(0.0, tracked.PATIENCE / (len(rounds) - 0.5))
+    monkeypatch.setattr(tracked.time, "perf_counter", lambda: next(clock))
+    assert tracked.main(["--floors"]) == missed
+    assert not left
+    assert ("UNDER IT" in capsys.readouterr().out) == bool(missed)
 
 
 def test_an_unknown_processor_has_no_floors(monkeypatch, capsys):
