@@ -242,7 +242,12 @@ def _is_sliced(data: Any) -> bool:
     exported = ("__array_interface__", "__array_struct__", "__dlpack__", "detach")
     if isinstance(data, np.ndarray) or any(hasattr(data, way) for way in exported):
         return False
-    return all(hasattr(data, part) for part in ("shape", "dtype", "__getitem__"))
+    if not all(hasattr(data, part) for part in ("shape", "dtype", "__getitem__")):
+        return False
+    try:  # a frame may have a column of that name, and a library may have types of its own
+        return isinstance(np.dtype(data.dtype), np.dtype)
+    except TypeError:
+        return False
 
 
 def _sliced(data: Any, name: str) -> BlockRows:
@@ -270,11 +275,12 @@ def as_array(data: Any, name: str) -> Any:
     """Return what NumPy or DLPack can show as an array, without a copy if it can."""
     if isinstance(data, np.ndarray):
         return np.asarray(data)
-    if hasattr(data, "detach"):  # a torch parameter: its numbers, without its gradient
-        data = data.detach()
+    if callable(getattr(data, "detach", None)):
+        data = data.detach()  # a torch parameter: its numbers, without its gradient
     try:
         if not hasattr(data, "__dlpack_device__"):
-            return np.asarray(data)
+            array = np.asarray(data)
+            return _frame_numbers(data) if array.dtype == object else array
         device = int(data.__dlpack_device__()[0])
         if device in _CPU_DEVICES:
             return _from_dlpack(data)
@@ -282,6 +288,15 @@ def as_array(data: Any, name: str) -> Any:
         what = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise TypeError(f"{name}: must be readable by NumPy, got {what}") from None
     raise TypeError(f"{name}: must lie in the host's memory, got DLPack device {device}")
+
+
+def _frame_numbers(data: Any) -> Any:
+    """Return a frame's numbers where its types may be missing values beside them, as objects."""
+    if not (hasattr(data, "dtypes") and hasattr(data, "to_numpy")):
+        return np.asarray(data)
+    dtype = np.result_type(*(getattr(kind, "numpy_dtype", kind) for kind in data.dtypes))
+    missing = {"na_value": np.nan} if dtype.kind == "f" else {}
+    return data.to_numpy(dtype=dtype, **missing)
 
 
 def _from_dlpack(data: Any) -> Any:
