@@ -257,7 +257,12 @@ def _is_sliced(data: Any) -> bool:
     )  # fmt: skip
     if isinstance(data, np.ndarray) or any(hasattr(data, way) for way in exported):
         return False
-    return all(hasattr(data, part) for part in ("shape", "dtype", "__getitem__"))
+    if not all(hasattr(data, part) for part in ("shape", "dtype", "__getitem__")):
+        return False
+    try:  # a frame may have a column of that name, and a library may have types of its own
+        return isinstance(np.dtype(data.dtype), np.dtype)
+    except TypeError:
+        return False
 
 
 def _sliced(data: Any, name: str) -> BlockRows:
@@ -285,8 +290,8 @@ def as_array(data: Any, name: str) -> Any:
     """Return what NumPy or DLPack can show as an array, without a copy if it can."""
     if isinstance(data, np.ndarray):
         return np.asarray(data)
-    if hasattr(data, "detach"):  # a torch parameter: its numbers, without its gradient
-        data = data.detach()
+    if callable(getattr(data, "detach", None)):
+        data = data.detach()  # a torch parameter: its numbers, without its gradient
     if lies_on_device(data):
         try:
             return on_device(data)
@@ -295,7 +300,8 @@ def as_array(data: Any, name: str) -> Any:
             raise ValueError(f"{where}; {error}") from None
     try:
         if not hasattr(data, "__dlpack_device__"):
-            return np.asarray(data)
+            array = np.asarray(data)
+            return _frame_numbers(data) if array.dtype == object else array
         device = int(data.__dlpack_device__()[0])
         if device in _CPU_DEVICES:
             return _from_dlpack(data)
@@ -305,6 +311,15 @@ def as_array(data: Any, name: str) -> Any:
     raise TypeError(
         f"{name}: must lie in the host's memory or on an NVIDIA device, got DLPack device {device}"
     )
+
+
+def _frame_numbers(data: Any) -> Any:
+    """Return a frame's numbers where its types may be missing values beside them, as objects."""
+    if not (hasattr(data, "dtypes") and hasattr(data, "to_numpy")):
+        return np.asarray(data)
+    dtype = np.result_type(*(getattr(kind, "numpy_dtype", kind) for kind in data.dtypes))
+    missing = {"na_value": np.nan} if dtype.kind == "f" else {}
+    return data.to_numpy(dtype=dtype, **missing)
 
 
 def _from_dlpack(data: Any) -> Any:

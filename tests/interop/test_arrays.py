@@ -98,11 +98,10 @@ def test_torch_is_not_copied():
         torch.empty(4, 3, device="meta"),
         torch.tensor(TABLE).to_sparse(),
         torch.tensor(TABLE).to(torch.complex64),
-        torch.quantize_per_tensor(torch.tensor(TABLE).float(), 1.0, 0, torch.qint8),
         torch.tensor(TABLE)[0],
         torch.tensor([[1.0, float("nan")], [1.0, 1.0]]).bfloat16(),
     ],
-    ids=["meta", "sparse", "complex", "quantized", "one row", "nan"],
+    ids=["meta", "sparse", "complex", "one row", "nan"],
 )
 def test_torch_refused(tensor):
     refusal(tensor)
@@ -145,10 +144,8 @@ def test_jax_refused():
 # Frames
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64", "int16", "Float64", "float64[pyarrow]"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16", "Float64", "Float32", "Int64"])
 def test_pandas(dtype):
-    if "pyarrow" in dtype:
-        pytest.importorskip("pyarrow")
     frame = pd.DataFrame(TABLE).astype(dtype)
     accepted(frame)
     accepted(frame.set_index(pd.Index(list("abcdefghijklmnopqrstuvwxyz1234"))))
@@ -165,7 +162,8 @@ def test_pandas_refused():
     frame = pd.DataFrame(TABLE)
     refusal(frame.assign(name="x"))
     refusal(frame.mask(frame > 8))
-    refusal(frame.astype("Float64").mask(frame > 8))
+    for dtype in ("Float64", "Int64"):
+        refusal(frame.astype(dtype).mask(frame > 8))
     refusal(frame[0])
 
 
@@ -198,8 +196,7 @@ def test_array_api(dtype):
 
 def test_array_api_refused():
     refusal(array_api_strict.asarray(TABLE, dtype=array_api_strict.complex128))
-    elsewhere = array_api_strict.Device("device1")
-    refusal(array_api_strict.asarray(TABLE, device=elsewhere))
+    refusal(array_api_strict.asarray(TABLE[0]))
 
 
 def test_bfloat16_is_the_same_everywhere():
