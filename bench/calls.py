@@ -112,7 +112,7 @@ SOURCES = {
     "random_rows": Call(
         positional=lambda rows: rows.shape, then=lambda source, rows: coherence(source)
     ),
-    "plot.capacity": Call(positional=at(64)),
+    "plot.capacity": Call({"angles": [85, 89]}, at([64, 256])),
     "plot.packing": Call(positional=packed),
     "rows": Call(positional=generated, then=lambda source, rows: coherence(source)),
     "sae.load": Call(positional=saved, then=lambda table, rows: np.asarray(table).sum()),
