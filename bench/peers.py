@@ -1,22 +1,26 @@
-"""The largest cosine of all pairs: `superpos_fast` and those one would otherwise call.
+"""Four questions about all pairs: `superpos_fast` and those one would otherwise call.
 
-    python -m bench.peers [--n N] [--dims D ...] [--threads T] [--repeat R] [--only P ...] [--json]
+    python -m bench.peers [--n N] [--d D] [--threads T] [--repeat R] [--questions Q ...]
+                          [--only PEER ...] [--json FILE] [--records FILE ...] [--write]
 
-A peer is a function (vectors, threads) -> cosine: a whole call, its own normalisation included,
-written as its library does it best. It runs in a process of its own, which lives as long as one
-table, so that its peak memory is its own; the calls of all peers take turns.
+Every rival (`bench.rivals`) runs in a process of its own, which lives as long as one question, so
+that its peak memory is its own; the calls of all take turns.  An answer is held against the exact
+one before its time counts: see `wrong`.  `--json` keeps what was measured; `--records` adds such
+files to the report instead of measuring; `--write` makes bench/peers.md and bench/peers.png of all
+of it, and the table in README.md.
 """
 
 import argparse
+import importlib.metadata
 import importlib.util
 import json
 import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import replace
+from datetime import date
 from multiprocessing.connection import Connection
 from pathlib import Path
 from unittest.mock import patch
@@ -26,170 +30,101 @@ import numpy as np
 if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import superpos_fast
 from bench.inputs import random_vectors
 from bench.memory import peak_memory, restart_peak_memory
-from bench.roofline import DIMS, best_of, fma_peak, table, usable_threads, useful_flops
+from bench.rivals import OURS, OURS_SIGNED, QUESTIONS, RIVALS, Asked
+from bench.roofline import best_of, fma_peak, table, target, usable_threads, useful_flops
 
 AGREEMENT = 1e-5
+CLOSE_PAIRS = 1000
 # Read by OpenBLAS, MKL and OpenMP when they are loaded.
 THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PAUSE = 0.2  # seconds; after a call, BLAS and OpenMP threads spin for a while before they sleep
-# The best of six shapes for NumPy and for torch, 16384 x 64 and x 768, 2 cores of an EPYC 7003:
-# NumPy 131 and 173 GFLOP/s, in strips of 2048 rows 76 and 149; torch 123 and 169, 48 and 118.
-STRIP_ROWS = 2048
-TILE_ROWS, TILE_COLUMNS = 512, 2048
 
 
-def ours(vectors, threads):
-    from superpos_fast import coherence
-
-    return coherence(vectors, threads=threads)
+# The exact answers
 
 
-def ours_signed(vectors, threads):
-    from superpos_fast import coherence
-
-    return coherence(vectors, signed=True, threads=threads)
+def exact(question: str, asked: Asked, signed: bool) -> object:
+    return RIVALS[OURS_SIGNED if signed else OURS].answers[question](asked)
 
 
-def unit(vectors):
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+def threshold(vectors: np.ndarray, signed: bool) -> float:
+    """Between the cosines of the last pair that is close and the next one."""
+    n = len(vectors)
+    close = max(1, min(CLOSE_PAIRS, n * (n - 1) // 100))
+    closest = abs(superpos_fast.pairs(vectors, top=close + 1, signed=signed).cosine)
+    return float(closest[-2:].mean())
 
 
-def upper_tiles(n):
-    for i in range(0, n, TILE_ROWS):
-        for j in range(i, n, TILE_COLUMNS):
-            yield slice(i, i + TILE_ROWS), slice(j, j + TILE_COLUMNS)
+def wrong(question: str, asked: Asked, signed: bool, answer: object, truth: object) -> str:
+    """Say where an answer is off by more than float32 explains, or "".
+
+    A cosine may be off by `AGREEMENT`.  So pairs may differ that lie so near the threshold, and a
+    histogram's bins may have exchanged the pairs that lie so near their edges.
+    """
+    if question in ("maximum", "nearest"):
+        off = np.max(np.abs(np.asarray(answer, float) - np.asarray(truth, float)))
+        return "" if off <= AGREEMENT else f"off by {off:.3g}"  # NaN is off
+    if question == "pairs":
+        ours, theirs = (set(map(tuple, np.asarray(found).tolist())) for found in (truth, answer))
+        if len(theirs) != len(np.asarray(answer)):
+            return "pairs listed twice"
+        cosines = [cosine(asked.vectors, *pair) for pair in ours ^ theirs]
+        values = np.array(cosines if signed else np.abs(cosines))
+        clear = int(np.sum(~(abs(values - asked.threshold) <= AGREEMENT)))
+        return f"{clear} of {len(ours)} pairs differ" if clear else ""
+    return wrong_histogram(asked, np.asarray(answer), np.asarray(truth))
 
 
-def numpy_blocked(vectors, threads):
-    """The upper triangle in tiles that stay in the cache, in one buffer, without forming |G|."""
-    x = unit(vectors)
-    buffer = np.empty(TILE_ROWS * TILE_COLUMNS, x.dtype)
-    best = 0.0
-    for rows, columns in upper_tiles(len(x)):
-        left, right = x[rows], x[columns]
-        gram = buffer[: len(left) * len(right)].reshape(len(left), len(right))
-        np.matmul(left, right.T, out=gram)
-        if rows.start == columns.start:
-            np.fill_diagonal(gram, 0)
-        best = max(best, gram.max(), -gram.min())
-    return best
+def cosine(vectors: np.ndarray, i: int, j: int) -> float:
+    x, y = vectors[i].astype(float), vectors[j].astype(float)
+    return float(x @ y / np.sqrt((x @ x) * (y @ y)))
 
 
-def numpy_strips(vectors, threads):
-    """The upper triangle in strips of 2048 rows."""
-    x = unit(vectors)
-    best = 0.0
-    for start in range(0, len(x), STRIP_ROWS):
-        gram = x[start : start + STRIP_ROWS] @ x[start:].T
-        np.fill_diagonal(gram, 0)
-        best = max(best, gram.max(), -gram.min())
-    return best
+def wrong_histogram(asked: Asked, counts: np.ndarray, truth: np.ndarray) -> str:
+    if counts.sum() != truth.sum():
+        return f"{truth.sum() - counts.sum()} of {truth.sum()} pairs are missing"
+    edges = np.cos(np.radians(np.arange(1, len(truth))))
+    ordered = np.sort(np.clip(np.concatenate([edges - AGREEMENT, edges + AGREEMENT]), -1, 1))
+    reached = superpos_fast.count(asked.vectors, cosine=ordered, signed=True)
+    reaching = dict(zip(ordered.tolist(), np.asarray(reached).tolist(), strict=True))
+    for edge, below in zip(edges, np.cumsum(counts)[:-1], strict=True):
+        low, high = np.clip([edge - AGREEMENT, edge + AGREEMENT], -1, 1)
+        if not reaching[high] <= below <= reaching[low]:
+            return f"{below} angles below {np.degrees(np.arccos(edge)):.0f} degrees"
+    return ""
 
 
-def numpy_gram(vectors, threads):
-    """What one writes first: N x N numbers in memory."""
-    x = unit(vectors)
-    gram = x @ x.T
-    np.fill_diagonal(gram, 0)
-    return np.abs(gram).max()
+# Processes
 
 
-def torch_blocked(vectors, threads):
-    import torch
-
-    torch.set_num_threads(threads)
-    x = torch.nn.functional.normalize(torch.from_numpy(vectors), dim=1)
-    best = 0.0
-    for rows, columns in upper_tiles(len(x)):
-        gram = x[rows] @ x[columns].T
-        if rows.start == columns.start:
-            gram.fill_diagonal_(0)
-        low, high = torch.aminmax(gram)
-        best = max(best, high.item(), -low.item())
-    return best
-
-
-def faiss_knn(vectors, threads):
-    """Inner products: the nearest by cosine, not by |cosine|. That would take a second search."""
-    import faiss
-
-    faiss.omp_set_num_threads(threads)
-    x = unit(vectors)
-    index = faiss.IndexFlatIP(x.shape[1])
-    index.add(x)
-    cosines, neighbours = index.search(x, 2)
-    itself = neighbours[:, 0] == np.arange(len(x))
-    return np.where(itself, cosines[:, 1], cosines[:, 0]).max()
-
-
-def sklearn_neighbors(vectors, threads):
-    """k = 2, one of them the row itself, which kneighbors() leaves out."""
-    from sklearn.neighbors import NearestNeighbors
-
-    nearest = NearestNeighbors(n_neighbors=1, algorithm="brute", metric="cosine").fit(vectors)
-    distances, _ = nearest.kneighbors()
-    return 1 - distances.min()
-
-
-def sklearn_chunked(vectors, threads):
-    from sklearn.metrics import pairwise_distances_chunked
-
-    def largest(distances, start):
-        rows = np.arange(len(distances))
-        distances[rows, start + rows] = 1
-        return np.maximum(1 - distances.min(axis=1), distances.max(axis=1) - 1)
-
-    chunks = pairwise_distances_chunked(vectors, metric="cosine", reduce_func=largest)
-    return max(chunk.max() for chunk in chunks)
-
-
-@dataclass(frozen=True)
-class Peer:
-    module: str
-    solve: Callable[[np.ndarray, int], float]
-    question: str = "|cos|"
-
-
-PEERS = {
-    "superpos_fast": Peer("superpos_fast", ours),
-    "superpos_fast-signed": Peer("superpos_fast", ours_signed, "cos"),
-    "numpy-blocked": Peer("numpy", numpy_blocked),
-    "numpy-strips": Peer("numpy", numpy_strips),
-    "numpy-gram": Peer("numpy", numpy_gram),
-    "torch-blocked": Peer("torch", torch_blocked),
-    "faiss-knn": Peer("faiss", faiss_knn, "cos"),
-    "sklearn-neighbors": Peer("sklearn", sklearn_neighbors, "cos"),
-    "sklearn-chunked": Peer("sklearn", sklearn_chunked),
-}
-
-
-def serve(pipe: Connection, name: str, n: int, d: int, threads: int) -> None:
+def serve(pipe: Connection, name: str, question: str, asked: Asked) -> None:
     """In the child: answer each message with (seconds, answer, extra bytes) or the error's text."""
     try:
-        solve = PEERS[name].solve
-        vectors = random_vectors(n, d)
-        solve(vectors[:256], threads)  # imports, compiles, starts thread pools
+        solve = RIVALS[name].answers[question]
+        solve(replace(asked, vectors=asked.vectors[:256]))  # imports, compiles, starts threads
         pipe.send("ready")
         while pipe.recv():
             restart_peak_memory()
             before = peak_memory()
-            seconds, answer = best_of(1, solve, vectors, threads)
-            pipe.send((seconds, float(answer), peak_memory() - before))
+            seconds, answer = best_of(1, solve, asked)
+            extra = peak_memory() - before
+            pipe.send((seconds, np.asarray(answer), extra))
     except Exception as error:
-        pipe.send(f"{type(error).__name__}: {error}")
+        pipe.send(f"{type(error).__name__}: {error}".splitlines()[0])
 
 
 class Child:
-    """One peer with its data, ready to be called; `failure` says why it is not."""
+    """One rival with its data, ready to be called; `failure` says why it is not."""
 
-    def __init__(self, name: str, n: int, d: int, threads: int):
+    def __init__(self, name: str, question: str, asked: Asked):
         context = multiprocessing.get_context("spawn")
         self.name, self.calls, self.failure = name, [], None
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, name, n, d, threads))
-        with patch.dict(os.environ, dict.fromkeys(THREAD_LIMITS, str(threads))):
+        self.process = context.Process(target=serve, args=(theirs, name, question, asked))
+        with patch.dict(os.environ, dict.fromkeys(THREAD_LIMITS, str(asked.threads))):
             self.process.start()
         theirs.close()
         self.listen()
@@ -217,89 +152,130 @@ class Child:
         self.pipe.close()
 
 
-def compare(names: list[str], n: int, d: int, threads: int, repeat: int) -> list[dict]:
-    """One record a peer, the absent and the failed included."""
+def compare(
+    names: list[str], question: str, vectors: np.ndarray, threads: int, repeat: int
+) -> list[dict]:
+    """One record a rival that answers the question, the absent and the failed included."""
+    asked = {
+        signed: Asked(vectors, threads, threshold(vectors, signed)) for signed in (False, True)
+    }
+    names = [name for name in names if question in RIVALS[name].answers]
     peak = fma_peak(np.float32, threads)
     with ExitStack() as stack:
         children = {}
         for name in names:
-            if importlib.util.find_spec(PEERS[name].module):
-                children[name] = Child(name, n, d, threads)
+            if importlib.util.find_spec(RIVALS[name].module):
+                children[name] = Child(name, question, asked[RIVALS[name].signed])
                 stack.callback(children[name].stop)
         for _ in range(repeat):
             for child in children.values():
                 time.sleep(PAUSE)
                 child.call()
     peak = max(peak, fma_peak(np.float32, threads))
+    n, d = vectors.shape
+    truth = {
+        signed: exact(question, asked[signed], signed)
+        for signed in {RIVALS[name].signed for name in children}
+    }
 
     def record(name: str) -> dict:
-        found = {"peer": name, "question": PEERS[name].question, "n": n, "d": d}
+        rival = RIVALS[name]
+        found = {"peer": name, "question": question, "of": "cos" if rival.signed else "|cos|"}
+        found |= {"n": n, "d": d, "threads": threads}
         if name not in children:
-            return found | {"failure": f"absent: {PEERS[name].module} is not installed"}
+            return found | {"failure": f"absent: {rival.package} {rival.absent}"}
+        found["version"] = importlib.metadata.version(rival.package)
         if children[name].failure:
             return found | {"failure": children[name].failure}
         seconds, answers, extra = zip(*children[name].calls, strict=True)
-        rate = useful_flops(n, d) / min(seconds)
-        found |= {"seconds": min(seconds), "rate": rate, "fraction": rate / peak}
-        return found | {"extra_bytes": max(extra), "answer": answers[-1]}
+        for answer in answers:
+            if text := wrong(
+                question, asked[rival.signed], rival.signed, answer, truth[rival.signed]
+            ):
+                return found | {"failure": f"WRONG: {text}"}
+        share = useful_flops(n, d) / min(seconds) / peak
+        return found | {"seconds": min(seconds), "share": share, "extra_bytes": max(extra)}
 
-    return [record(name) for name in names]
+    return with_ratios([record(name) for name in names])
 
 
-def disagreements(records: list[dict]) -> list[str]:
-    """Peers that answer the same question are within AGREEMENT of each other; cos <= |cos|."""
-    answers: dict[str, list[float]] = {"|cos|": [], "cos": []}
+def with_ratios(records: list[dict]) -> list[dict]:
+    """How many times our seconds each takes, ours of the same sign."""
+    own = {r["of"]: r.get("seconds") for r in records if r["peer"] in (OURS, OURS_SIGNED)}
     for record in records:
-        if "answer" in record:
-            answers[record["question"]].append(record["answer"])
-    found = [
-        f"max {question}: answers from {min(values):.9g} to {max(values):.9g}"
-        for question, values in answers.items()
-        if values and not np.ptp(values) <= AGREEMENT  # not: NaN agrees with nothing
-    ]
-    if all(answers.values()) and max(answers["cos"]) > max(answers["|cos|"]) + AGREEMENT:
-        found.append("a max cos above the max |cos|")
-    return found
+        if "seconds" in record and own.get(record["of"]):
+            record["ratio"] = record["seconds"] / own[record["of"]]
+    return records
+
+
+# The report
 
 
 def report(records: list[dict]) -> str:
     def cells(r: dict) -> list[str]:
         if "failure" in r:
-            return [r["peer"], r["question"], r["d"], *"-----"]
-        speed = f"{r['seconds']:.3f}", f"{r['rate'] / 1e9:.1f}", f"{r['fraction']:.3f}"
-        rest = r["extra_bytes"] >> 20, f"{r['answer']:.7f}"
-        return [r["peer"], r["question"], r["d"], *speed, *rest]
+            return [r["peer"], r["of"], *"----"]
+        ratio = f"{r['ratio']:.1f}" if "ratio" in r else "-"
+        return [
+            r["peer"], r["of"], f"{r['seconds']:.3f}", ratio, f"{r['share']:.3f}",
+            r["extra_bytes"] >> 20,
+        ]  # fmt: skip
 
-    header = ["peer", "of all", "d", "seconds", "GFLOP/s", "of peak", "extra MiB", "answer"]
+    header = ["peer", "of", "seconds", "times ours", "of peak", "extra MiB"]
     failures = [f"{r['peer']}: {r['failure']}" for r in records if "failure" in r]
     return "\n".join([table(header, [cells(record) for record in records]), *failures])
+
+
+def processor() -> str:
+    """The processor as the system names it, else as Numba does."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+        name = next(line for line in text.splitlines() if line.startswith("model name"))
+        return f"{name.partition(':')[2].strip()} ({target().cpu})"
+    except (OSError, StopIteration):
+        return target().cpu
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--n", type=int, default=16384, help="rows")
-    parser.add_argument("--dims", type=int, nargs="+", default=DIMS)
+    parser.add_argument("--d", type=int, default=768)
     parser.add_argument("--threads", type=int, default=usable_threads())
     parser.add_argument("--repeat", type=int, default=3, help="the best of so many calls counts")
-    parser.add_argument("--only", nargs="+", choices=PEERS, default=list(PEERS), metavar="PEER")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--questions", nargs="+", choices=QUESTIONS, default=list(QUESTIONS))
+    parser.add_argument("--only", nargs="+", choices=RIVALS, default=list(RIVALS), metavar="PEER")
+    parser.add_argument("--json", type=Path, help="keep the records in this file")
+    parser.add_argument("--records", type=Path, nargs="+", help="report these, measure nothing")
+    parser.add_argument("--write", action="store_true", help="bench/peers.md, .png, README.md")
     return parser.parse_args(argv)
+
+
+def measured(args: argparse.Namespace) -> dict:
+    vectors, records = random_vectors(args.n, args.d), []
+    for question in args.questions:
+        found = compare(args.only, question, vectors, args.threads, args.repeat)
+        print(
+            f"{question}, {args.n} x {args.d}, {args.threads} threads\n{report(found)}\n",
+            flush=True,
+        )
+        records += found
+    return {"machine": processor(), "date": date.today().isoformat(), "records": records}
 
 
 def main(argv: list[str] | None = None) -> int:
     args = arguments(argv)
-    everything, wrong = [], []
-    for d in args.dims:
-        records = compare(args.only, args.n, d, args.threads, args.repeat)
-        everything += records
-        wrong += [f"d = {d}, {text}" for text in disagreements(records)]
-        if not args.json:
-            print(f"{args.n} x {d}, {args.threads} threads\n{report(records)}\n", flush=True)
+    runs = [json.loads(path.read_text()) for path in args.records or ()] or [measured(args)]
+    records = [record for run in runs for record in run["records"]]
     if args.json:
-        print(json.dumps({"records": everything, "disagreements": wrong}, indent=1))
-    for text in wrong:
-        print(f"DISAGREEMENT: {text}", file=sys.stderr)
-    return bool(wrong)
+        args.json.write_text(json.dumps(runs[0], indent=1))
+    if args.write:
+        from bench.peers_page import write
+
+        write(runs[-1]["machine"], runs[-1]["date"], records)
+    wrongs = [r for r in records if not r.get("failure", "absent").startswith("absent")]
+    for r in wrongs:
+        print(f"{r['question']}, {r['peer']}: {r['failure']}", file=sys.stderr)
+    return bool(wrongs)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 
 import superpos_fast
 from bench.inputs import random_vectors
-from bench.peers import numpy_blocked, numpy_strips
+from bench.rivals import numpy_blocked, numpy_strips
 from bench.roofline import best_of, fma_peak, table, usable_threads, useful_flops
 from superpos_fast.sources import open_table
 

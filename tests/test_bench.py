@@ -1,6 +1,7 @@
 """The benchmarks run, at sizes too small to measure anything, so that they cannot rot."""
 
 import functools
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from bench import cuda_model, family, inputs, moments, peers, roofline
+from bench import cuda_model, family, inputs, moments, peers, peers_page, rivals, roofline, scaling
 from superpos_fast.kernels.cuda import model
 
 pytestmark = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="the FMA peak is compiled code")
@@ -94,28 +95,104 @@ def test_roofline(capsys):
     assert {record["input"] for record in found["hard"]} == set(inputs.HARD)
 
 
-def test_peers_agree(monkeypatch):
+@pytest.fixture(scope="module")
+def asked():
+    vectors = inputs.random_vectors(60, 6)
+    return {
+        signed: rivals.Asked(vectors, 1, peers.threshold(vectors, signed))
+        for signed in (False, True)
+    }
+
+
+INSTALLED = [name for name, one in rivals.RIVALS.items() if importlib.util.find_spec(one.module)]
+
+
+@pytest.mark.parametrize("question", rivals.QUESTIONS)
+@pytest.mark.parametrize("name", INSTALLED)
+def test_rivals(name, question, asked):
+    rival = rivals.RIVALS[name]
+    if question not in rival.answers:
+        pytest.skip("it does not answer that")
+    mine = asked[rival.signed]
+    truth = peers.exact(question, mine, rival.signed)
+    assert not peers.wrong(question, mine, rival.signed, rival.answers[question](mine), truth)
+
+
+def test_wrong_answers_are_seen(asked):
+    mine, signed = asked[False], False
+    truth = {question: peers.exact(question, mine, signed) for question in rivals.QUESTIONS}
+    maximum, nearest, pairs, histogram = (truth[question] for question in rivals.QUESTIONS)
+    shifted, moved = histogram.copy(), histogram.copy()
+    shifted[90] += 1
+    moved[[80, 90]] += [-1, 1]
+    for question, answers in {
+        "maximum": [maximum + 2e-5, np.nan],
+        "nearest": [np.roll(nearest, 1), nearest[::-1], np.full(60, np.nan)],
+        "pairs": [pairs[1:], np.concatenate([pairs, pairs[:1]]), pairs[:0]],
+        "histogram": [shifted, moved, np.zeros(180, np.int64)],
+    }.items():
+        for answer in answers:
+            assert peers.wrong(question, mine, signed, answer, truth[question]), question
+    assert not peers.wrong("maximum", mine, signed, maximum + 5e-6, maximum)
+    assert not peers.wrong("pairs", mine, signed, pairs[::-1], pairs)
+
+
+def test_peers(monkeypatch, tmp_path, capsys):
+    """In processes, one absent and one that fails; and the page of it."""
     monkeypatch.setattr(peers, "PAUSE", 0)
-    absent = peers.Peer("not_a_module", peers.ours)
-    monkeypatch.setitem(peers.PEERS, "nobody", absent)
-    records = {r["peer"]: r for r in peers.compare(list(peers.PEERS), 40, 6, 1, 1)}
-    assert records["nobody"]["failure"] == "absent: not_a_module is not installed"
-    failures = {name: r["failure"] for name, r in records.items() if "failure" in r}
-    assert all(text.startswith("absent") for text in failures.values()), failures
-    assert peers.disagreements(list(records.values())) == []
-    expected = cosines(inputs.random_vectors(40, 6)).max()
-    assert records["superpos_fast"]["answer"] == pytest.approx(expected, abs=1e-5)
-    assert "nobody: absent" in peers.report(list(records.values()))
+    nobody = rivals.Rival("not_a_module", "nobody", {"maximum": max})
+    monkeypatch.setitem(rivals.RIVALS, "nobody", nobody)
+    names = [rivals.OURS, "NumPy, tuned tiles", "nobody"]
+    vectors = inputs.random_vectors(60, 6)
+    records = peers.compare(names, "maximum", vectors, 1, 1)
+    assert records[0]["ratio"] == 1
+    assert records[1]["ratio"] > 0
+    assert records[2]["failure"] == "absent: nobody is not installed"
+    out = peers.report(records)
+    assert "nobody: absent" in out
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{peers_page.BEGIN}\nold\n{peers_page.END}\nafter\n")
+    monkeypatch.setattr(peers_page, "README", readme)
+    monkeypatch.setattr(peers_page, "HERE", tmp_path)
+    for _ in range(2):
+        peers_page.write("a machine", "2026-01-01", records)
+    lines = readme.read_text().splitlines()
+    assert lines[0] == "before"
+    assert lines[-1] == "after"
+    assert "old" not in lines
+    assert sum(line.startswith("| superpos_fast 0") for line in lines) == 1
+    page = (tmp_path / "peers.md").read_text()
+    assert "nobody: absent: nobody is not installed" in page
+    assert (tmp_path / "peers.png").stat().st_size > 1000
 
 
-def test_peers_that_disagree_or_fail_are_named():
-    def record(question, answer):
-        return {"peer": "p", "question": question, "d": 1, "answer": answer}
-
-    assert peers.disagreements([record("|cos|", 0.5), record("|cos|", 0.6)])
-    assert peers.disagreements([record("|cos|", 0.5), record("|cos|", float("nan"))])
-    assert peers.disagreements([record("|cos|", 0.5), record("cos", 0.6)])
-    assert not peers.disagreements([record("|cos|", 0.6), record("cos", 0.5)])
-    child = peers.Child("numpy-gram", -1, 2, 1)
+def test_a_process_that_fails_is_named(asked):
+    child = peers.Child("NumPy, whole Gram", "nearest", asked[False])
     child.stop()
-    assert "ValueError" in child.failure
+    assert "KeyError" in child.failure
+
+
+def test_the_cost_model(monkeypatch, tmp_path):
+    way = scaling.Way("cpu", "off", 1)
+    costs = 1e-3, 1e-9, 2e-10, 3e-12
+
+    def seconds(n, d):
+        return costs[0] + costs[1] * n * d + n * (n - 1) / 2 * (costs[2] + costs[3] * d)
+
+    points = [
+        scaling.Point(way, n, d, seconds(n, d), 0.5) for n in (500, 1000, 9000) for d in (8, 700)
+    ]
+    model = scaling.fitted(points)
+    assert model.error < 1e-6
+    assert model.seconds(10**6, 768) == pytest.approx(seconds(10**6, 768), rel=1e-5)
+    assert scaling.growth(points, points[2]) == f"{seconds(1000, 8) / seconds(500, 8):.1f}"
+    assert [scaling.shown(s) for s in (0.0123, 119, 180, 8640, 1e6)] == [
+        "0.012 s", "120 s", "3 min", "2.4 h", "12 days",
+    ]  # fmt: skip
+    monkeypatch.setattr(scaling, "PAGE", tmp_path / "scaling.md")
+    monkeypatch.setattr(scaling, "fma_peak", quick_peak)
+    sizes = ["--rows", "32", "64", "--dims", "5", "9"]
+    scaling.main([*sizes, "--repeat", "1", "--threads", "2", "--write"])
+    text = scaling.PAGE.read_text()
+    assert "none of this was measured" in text
+    assert "10,000,000 x 768" in text
