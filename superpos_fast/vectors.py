@@ -6,6 +6,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from math import isnan
 from typing import Any, Protocol
@@ -292,7 +293,7 @@ def as_array(data: Any, name: str) -> Any:
         return np.asarray(data)
     if callable(getattr(data, "detach", None)):
         data = data.detach()  # a torch parameter: its numbers, without its gradient
-    if lies_on_device(data):
+    if _lies_on_device(data):
         try:
             return on_device(data)
         except ValueError as error:
@@ -311,6 +312,12 @@ def as_array(data: Any, name: str) -> Any:
     raise TypeError(
         f"{name}: must lie in the host's memory or on an NVIDIA device, got DLPack device {device}"
     )
+
+
+def _lies_on_device(data: Any) -> bool:
+    with suppress(Exception):  # what cannot say where it lies is refused as it is read
+        return lies_on_device(data)
+    return False
 
 
 def _frame_numbers(data: Any) -> Any:
