@@ -34,6 +34,13 @@ def at(*sizes: Any) -> Callable[[np.ndarray], tuple]:
     return lambda rows: sizes
 
 
+def closed(axes: Any, rows: np.ndarray) -> None:
+    """Close a picture: matplotlib keeps all that are open, and warns of many."""
+    from matplotlib import pyplot as plt
+
+    plt.close(axes.figure)
+
+
 @dataclass(frozen=True)
 class Call:
     """What a function is given beside how to execute it."""
@@ -61,10 +68,10 @@ TWO_SETS = {name: Call(positional=halves) for name in ("mmcs", "mutual_nearest")
 # What takes threads, and is for the host alone or has a page or a picture to make besides.
 PAGES = {
     "match": Call(positional=halves),
-    "plot.dimensionality": Call(),
-    "plot.histogram": Call(),
-    "plot.interference": Call(),
-    "plot.nearest": Call(),
+    "plot.dimensionality": Call(then=closed),
+    "plot.histogram": Call(then=closed),
+    "plot.interference": Call(then=closed),
+    "plot.nearest": Call(then=closed),
     "report": Call(),
 }
 SUMS = {
@@ -112,8 +119,8 @@ SOURCES = {
     "random_rows": Call(
         positional=lambda rows: rows.shape, then=lambda source, rows: coherence(source)
     ),
-    "plot.capacity": Call({"angles": [85, 89]}, at([64, 256])),
-    "plot.packing": Call(positional=packed),
+    "plot.capacity": Call({"angles": [85, 89]}, at([64, 256]), then=closed),
+    "plot.packing": Call(positional=packed, then=closed),
     "rows": Call(positional=generated, then=lambda source, rows: coherence(source)),
     "sae.load": Call(positional=saved, then=lambda table, rows: np.asarray(table).sum()),
 }
