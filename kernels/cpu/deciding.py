@@ -67,7 +67,7 @@ def listed_cosines(left: Any, i: Any, right: Any, j: Any) -> Any:
     depth = left[0].shape[1]
     if left[0].dtype == right[0].dtype == np.float32 and depth >= 8:
         left, right = ((frozen(side[0]).reshape(-1), *side[1:]) for side in (left, right))
-        rows.decide_narrow(left, i, right, j, depth, np.zeros(8), np.zeros(8), out)
+        rows.decide_narrow(left, i, right, j, depth, *np.zeros((2, 8 * micro_f64.TOGETHER)), out)
     else:
         left, right = ((frozen(side[0]), *side[1:]) for side in (left, right))
         x, y = np.zeros((2, ceil(depth / 8) * 8))

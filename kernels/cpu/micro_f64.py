@@ -38,6 +38,9 @@ def _shape() -> tuple[int, int]:
 
 ROWS, COLUMNS = _shape()
 
+# Listed pairs that are multiplied together: alone each waits for memory and for its own additions.
+TOGETHER = 4
+
 _PAIRS = [(row, column) for row in range(ROWS) for column in range(COLUMNS)]
 
 
@@ -65,32 +68,46 @@ def _lane_sums(context: Any, builder: Any, signature: Any, args: Any) -> list[An
     return sums
 
 
-def _emit_pair(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+def _pair_dots(
+    context: Any, builder: Any, signature: Any, args: Any, rows: list[Any], columns: list[Any]
+) -> list[Any]:
+    """Emit the dot products of pairs that begin at these places, all in one loop."""
     x, y, *tails = (
         array_data(context, builder, signature, args, position) for position in (0, 2, 5, 6)
     )
-    _, x_at, _, y_at, depth, *_ = args
     narrow = Vectors(x.type.pointee, DOUBLE.lanes)
 
     def load(base: Any, at: Any) -> Any:
         value = narrow.load(builder, base, at)
         return builder.fpext(value, DOUBLE.kind) if narrow.kind != DOUBLE.kind else value
 
-    def step(left: list[Any], right: list[Any], sums: list[Any]) -> None:
-        for part, (a, b) in enumerate(zip(left, right, strict=True)):
-            sums[part] = builder.fadd(sums[part], builder.fmul(a, b))
-
-    offsets = [index(part * DOUBLE.lanes) for part in range(PARTS)]
-    with depth_loop(builder, depth, LANES, [DOUBLE.zero()] * PARTS) as (k, sums):
-        here = [builder.add(k, offset) for offset in offsets]
-        step(
-            [load(x, builder.add(x_at, at)) for at in here],
-            [load(y, builder.add(y_at, at)) for at in here],
-            sums,
+    slots = [(pair, part * DOUBLE.lanes) for pair in range(len(rows)) for part in range(PARTS)]
+    with depth_loop(builder, args[4], LANES, [DOUBLE.zero()] * len(slots)) as (k, sums):
+        for slot, (pair, offset) in enumerate(slots):
+            here = builder.add(k, index(offset))
+            left = load(x, builder.add(rows[pair], here))
+            right = load(y, builder.add(columns[pair], here))
+            sums[slot] = builder.fadd(sums[slot], builder.fmul(left, right))
+    for slot, (pair, offset) in enumerate(slots):
+        left, right = (
+            DOUBLE.load(builder, tail, index(pair * LANES + offset)) for tail in tails
         )
-    left, right = ([DOUBLE.load(builder, tail, at) for at in offsets] for tail in tails)
-    step(left, right, sums)
-    return _tree(builder, sums)
+        sums[slot] = builder.fadd(sums[slot], builder.fmul(left, right))
+    return [_tree(builder, sums[at : at + PARTS]) for at in range(0, len(slots), PARTS)]
+
+
+def _emit_pair(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    (total,) = _pair_dots(context, builder, signature, args, [args[1]], [args[3]])
+    return total
+
+
+def _emit_pairs(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    rows, columns = (
+        [builder.extract_value(args[position], pair) for pair in range(TOGETHER)]
+        for position in (1, 3)
+    )
+    totals = _pair_dots(context, builder, signature, args, rows, columns)
+    return context.make_tuple(builder, signature.return_type, totals)
 
 
 def _tree(builder: Any, parts: list[Any]) -> Any:
@@ -153,3 +170,12 @@ def dot_pair(typing, x, x_at, y, y_at, depth, x_tail, y_tail):
     """
     at = types.int64
     return types.float64(x, at, y, at, at, x_tail, y_tail), _emit_pair
+
+
+@intrinsic
+def dot_pairs(typing, x, x_at, y, y_at, depth, x_tails, y_tails):
+    """Return the dot products of `TOGETHER` pairs, as `dot_pair` would; their tails are in a row."""
+    at = types.int64
+    places = types.UniTuple(at, TOGETHER)
+    dots = types.UniTuple(types.float64, TOGETHER)
+    return dots(x, places, y, places, at, x_tails, y_tails), _emit_pairs

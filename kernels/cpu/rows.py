@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from .compiling import compiled
-from .micro_f64 import dot_pair
+from .micro_f64 import TOGETHER, dot_pair, dot_pairs
 
 
 @njit(inline="always")
@@ -103,8 +103,14 @@ def tail(entries, out):
         out[k] = np.float64(entries[k])
 
 
+@njit(inline="always")
+def power(exponent):
+    """Return 2**exponent, a normal number: `math.ldexp` took a third of the time at d = 64."""
+    return np.int64((np.int64(exponent) + 1023) << 52).view(np.float64)
+
+
 @compiled
-def decide_narrow(left, i, right, j, depth, x_tail, y_tail, out):
+def decide_narrow(left, i, right, j, depth, x_tails, y_tails, out):
     """Write the deciding cosine of each pair (row i[p] of left, row j[p] of right), float32 rows.
 
     A side is (the block's entries, exponents, squares); there are 8 entries a row or more.  In
@@ -113,14 +119,20 @@ def decide_narrow(left, i, right, j, depth, x_tail, y_tail, out):
     """
     whole = depth // 8 * 8
     x, y = left[0], right[0]
-    for p in range(out.size):
-        row, column = i[p], j[p]
-        x_at, y_at = row * depth, column * depth
-        tail(x[x_at + whole : x_at + depth], x_tail)
-        tail(y[y_at + whole : y_at + depth], y_tail)
-        product = dot_pair(x, x_at, y, y_at, whole, x_tail, y_tail)
-        product = math.ldexp(product, -(left[1][row] + right[1][column]))
-        out[p] = cosine(product, left[2][row], right[2][column])
+    for start in range(0, out.size, TOGETHER):
+        # The last pair again, where there are no more.
+        p0, p1 = start, min(start + 1, out.size - 1)
+        p2, p3 = min(start + 2, out.size - 1), min(start + 3, out.size - 1)
+        x_at = i[p0] * depth, i[p1] * depth, i[p2] * depth, i[p3] * depth
+        y_at = j[p0] * depth, j[p1] * depth, j[p2] * depth, j[p3] * depth
+        for p in range(TOGETHER):
+            tail(x[x_at[p] + whole : x_at[p] + depth], x_tails[8 * p : 8 * p + 8])
+            tail(y[y_at[p] + whole : y_at[p] + depth], y_tails[8 * p : 8 * p + 8])
+        products = dot_pairs(x, x_at, y, y_at, whole, x_tails, y_tails)
+        for p in range(min(TOGETHER, out.size - start)):
+            row, column = i[start + p], j[start + p]
+            product = products[p] * power(-(left[1][row] + right[1][column]))
+            out[start + p] = cosine(product, left[2][row], right[2][column])
 
 
 @compiled

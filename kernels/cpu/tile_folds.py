@@ -14,14 +14,13 @@ from . import folds, screens
 from .micro_f32 import UNIT
 from .screens import CACHE_COLUMNS
 
-_SHADES = 65536
-# The table that tells ranks has 32768 cells, 64 KiB, of which a histogram of random vectors touches
-# the middle; it has no more ranks than its type.
-_CELLS, _RANGES = _SHADES >> folds.CELL, _SHADES >> folds.RANGE
-_MOST_RANKS = 65535
-# Thresholds up to which each is counted by itself: at d = 64, ten took two thirds of the time that
-# the table takes, whatever their number.
-_FEW = 16
+# The table that tells ranks takes 64 KiB, of which a histogram of random vectors touches the middle;
+# it has no more ranks than its type.
+_RANGES = folds.SHADES >> folds.RANGE
+_MOST_RANKS = 65536 // folds.COPIES - 1
+# Thresholds up to which each is counted by itself.  At d = 64, of 16384 rows, 4, 5 and 10 took .23,
+# .30 and .33 s by themselves, and .25, .30 and .26 s by the table.
+_FEW = 5
 _MAGNITUDES, _SIGNED = 0x7FFFFFFF, -1
 _REHEARSED = Error(1e-6, 1e-6)
 
@@ -158,9 +157,9 @@ class RanksFold(_TileFold):
     def footprint(piece: int, *, thresholds: int) -> Footprint:
         """Return the bytes of a fold for pieces of at most so many rows."""
         # Two records, of a tile's values and of cosines: a table and its ranges, and two shades.
-        records = 2 * (2 * _CELLS + 2 * 4 * _RANGES + 4 * thresholds)
-        # While a record is made: the ranges as they are found, and what they are compared by.
-        making = 4 * 8 * _RANGES + 32 * thresholds
+        records = 2 * (2 * folds.SHADES + 2 * 4 * _RANGES + 4 * thresholds)
+        # While a record is made: ranks, what is counted by the table and what is compared.
+        making = 16 * folds.SHADES + 32 * thresholds
         counters = 8 * folds.COPIES * (thresholds + 2) + 8 * thresholds
         lines = 6 * max(piece, folds.LINES * CACHE_COLUMNS) + 8 * UNIT
         return Footprint(records + making + counters + lines, 4)
@@ -193,12 +192,12 @@ class RanksFold(_TileFold):
     def _record(self, bound: float) -> folds.Ranks:
         margin = bound + _ROUNDING
         low, high = self._thresholds[0] - 4.0 * margin, self._thresholds[-1] + 4.0 * margin
-        size = (high - low) / (_SHADES - 8)
+        size = (high - low) / (folds.SHADES - 8)
         origin, scale = float(np.float32(low - 4.0 * size)), float(np.float32(1.0 / size))
         return folds.Ranks(
             self._thresholds,
             origin,
-            (_SHADES - 1) / scale * (1.0 - 2.0**-22),  # times scale, rounded twice, no more shades
+            (folds.SHADES - 1) / scale * (1.0 - 2.0**-22),  # times scale, rounded twice, no more shades
             scale,
             *_shades(self._thresholds, origin, scale, bound, self._listed),
             bound=bound,
@@ -258,28 +257,21 @@ def _shades(
 ) -> tuple[Any, Any, Any, Any, Any]:
     """Return each threshold's first possible and first certain shade, and the tables of ranks."""
     margin = bound + _ROUNDING
-    least = np.floor((thresholds - margin - origin) * scale)
-    most = np.floor((thresholds + margin - origin) * scale) + 1.0
+    least = np.floor((thresholds - margin - origin) * scale).astype(np.uint16)
+    most = np.floor((thresholds + margin - origin) * scale).astype(np.uint16) + np.uint16(1)
+    # The least and the greatest rank that a value of a shade may have.
+    lowest, highest = _up_to(most), _up_to(least)
+    known = (lowest == highest) & ~listed[lowest] & (lowest < _MOST_RANKS)
+    table = np.where(known, folds.COPIES * (lowest + 1), 0).astype(np.uint16)
+    size = 1 << folds.RANGE
+    return least, most, table, lowest[::size].copy(), highest[size - 1 :: size].copy()
 
-    def ranks(first: int, shades: int) -> tuple[Any, Any]:
-        """Return the ranks that values of so many shades, and so many again, may have."""
-        begins = first + np.arange(_RANGES) * shades
-        lowest = np.searchsorted(most, begins, "right")
-        return lowest, np.searchsorted(least, begins + (shades - 1), "right")
 
-    table = np.empty(_CELLS, np.uint16)
-    for start in range(0, _CELLS, _RANGES):
-        lowest, highest = ranks(start << folds.CELL, 1 << folds.CELL)
-        known = (lowest == highest) & ~listed[lowest] & (lowest < _MOST_RANKS)
-        table[start : start + _RANGES] = np.where(known, lowest + 1, 0)
-    lowest, highest = ranks(0, 1 << folds.RANGE)
-    return (
-        least.astype(np.uint16),
-        most.astype(np.uint16),
-        table,
-        lowest.astype(np.int32),
-        highest.astype(np.int32),
-    )
+def _up_to(places: Any) -> Any:
+    """Return for each shade how many places are not above it: int32."""
+    counts = np.zeros(folds.SHADES, np.int32)
+    np.add.at(counts, places, 1)
+    return np.cumsum(counts, out=counts)
 
 
 def _float32_below(values: Any) -> Any:
