@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numba.extending import overload
 
-from .compare import WIDE, WIDER, first_bit, reach
+from .compare import ABREAST, WIDE, WIDER, first_bit, reach, reaching, within
 from .compiling import compiled, part
 
 # So many values are counted at a turn, each in a copy of its rank's counter: one after another they
@@ -26,7 +26,6 @@ COPIES = 8
 # Lines that lie one after the other are counted so many at a time: what a line costs apart from its
 # values was a tenth of the time.
 LINES = 4
-_BLOCK = 64
 # Of 2^15 shades a histogram of random vectors at d = 64 leaves one in 300 unclear.  With half and a
 # quarter as many it took 1.1 times as long.  A range, of shades, is 2^RANGE.
 SHADES, RANGE = 1 << 15, 2
@@ -57,8 +56,8 @@ class Best(NamedTuple):
 class Ranks(NamedTuple):
     """How many values reach each threshold: a value's rank is the number of thresholds <= it.
 
-    Values are told apart in `SHADES` *shades*: a shade below `least` is below the threshold, one from
-    `most` on has reached it, whatever the rounding and the bound.
+    Values are told apart in `SHADES` *shades*: a shade below `least` is below the threshold, one
+    from `most` on has reached it, whatever the rounding and the bound.
     """
 
     thresholds: Any  # float64, ascending
@@ -121,7 +120,7 @@ def note(listing, found, i, j, value):
     listing.found[0] = found + 1
 
 
-@part
+@compiled
 def drop(listing, row_gates, column_gates):
     """Drop the listed pairs that the gates have passed by; return how many stay, in order."""
     kept = 0
@@ -242,21 +241,20 @@ def shade(fold, line, sign):
 
 @part
 def note_shades(fold, shades, first, end, found):
-    """Note the places of shades from `first` to before `end`; return how many are noted now.
-
-    They are few: blocks are counted, which vectorises, and only those that have any looked through.
-    """
-    for start in range(0, shades.size, _BLOCK):
-        block = shades[start : min(start + _BLOCK, shades.size)]
-        here = np.uint16(0)
-        for c in range(block.size):
-            here = np.uint16(here + ((block[c] >= first) & (block[c] < end)))
-        if here == 0:
-            continue
-        for c in range(block.size):
-            if first <= block[c] < end:
-                fold.unclear[found] = start + c
-                found += 1
+    """Note the places of shades from `first` to before `end`; return how many are noted now."""
+    unclear, c = fold.unclear, 0
+    while c + ABREAST <= shades.size:
+        bits = within(shades, c, first, end)
+        while bits:
+            unclear[found] = c + first_bit(bits)
+            found += 1
+            bits &= bits - np.uint64(1)
+        c += ABREAST
+    while c < shades.size:
+        if first <= shades[c] < end:
+            unclear[found] = c
+            found += 1
+        c += 1
     return found
 
 
@@ -291,13 +289,13 @@ def count_cosines(fold, line, sign):
 def count_shades(fold, line, sign):
     """Note how many clear values reach each threshold, and which are not clear; return these."""
     shades = shade(fold, line, sign)
-    found = 0
+    found, whole = 0, shades.size // ABREAST * ABREAST
     for t in range(fold.thresholds.size):
         least, most = fold.least[t], fold.most[t]
-        may = must = np.uint16(0)
-        for c in range(shades.size):
-            may = np.uint16(may + (shades[c] >= least))
-            must = np.uint16(must + (shades[c] >= most))
+        may, must = reaching(shades, whole, least, most) if whole else (0, 0)
+        for c in range(whole, shades.size):
+            may += shades[c] >= least
+            must += shades[c] >= most
         fold.reached[t] = must
         if may != must:
             first = least if t == 0 else max(least, fold.most[t - 1])

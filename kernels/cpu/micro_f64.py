@@ -89,9 +89,7 @@ def _pair_dots(
             right = load(y, builder.add(columns[pair], here))
             sums[slot] = builder.fadd(sums[slot], builder.fmul(left, right))
     for slot, (pair, offset) in enumerate(slots):
-        left, right = (
-            DOUBLE.load(builder, tail, index(pair * LANES + offset)) for tail in tails
-        )
+        left, right = (DOUBLE.load(builder, tail, index(pair * LANES + offset)) for tail in tails)
         sums[slot] = builder.fadd(sums[slot], builder.fmul(left, right))
     return [_tree(builder, sums[at : at + PARTS]) for at in range(0, len(slots), PARTS)]
 
@@ -174,7 +172,7 @@ def dot_pair(typing, x, x_at, y, y_at, depth, x_tail, y_tail):
 
 @intrinsic
 def dot_pairs(typing, x, x_at, y, y_at, depth, x_tails, y_tails):
-    """Return the dot products of `TOGETHER` pairs, as `dot_pair` would; their tails are in a row."""
+    """Return what `dot_pair` would for each of `TOGETHER` pairs; their tails are in a row."""
     at = types.int64
     places = types.UniTuple(at, TOGETHER)
     dots = types.UniTuple(types.float64, TOGETHER)

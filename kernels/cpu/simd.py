@@ -86,6 +86,8 @@ class Vectors:
 
     @property
     def _size(self) -> int:
+        if isinstance(self.element, ir.IntType):
+            return self.element.width // 8
         return 8 if isinstance(self.element, ir.DoubleType) else 4
 
     def zero(self) -> Any:
@@ -120,6 +122,14 @@ class Vectors:
     def add(self, builder: ir.IRBuilder, left: Any, right: Any) -> Any:
         add = builder.add if isinstance(self.element, ir.IntType) else builder.fadd
         return add(left, right)
+
+    def total(self, builder: ir.IRBuilder, value: Any) -> Any:
+        """Emit the sum of integer lanes."""
+        signature = ir.FunctionType(self.element, [self.kind])
+        name = f"llvm.vector.reduce.add.v{self.lanes}i{8 * self._size}"
+        return builder.call(
+            cgutils.get_or_insert_function(builder.module, signature, name), [value]
+        )
 
     def minimum(self, builder: ir.IRBuilder, left: Any, right: Any) -> Any:
         return builder.select(builder.fcmp_ordered("<", left, right), left, right)

@@ -18,9 +18,9 @@ from .screens import CACHE_COLUMNS
 # it has no more ranks than its type.
 _RANGES = folds.SHADES >> folds.RANGE
 _MOST_RANKS = 65536 // folds.COPIES - 1
-# Thresholds up to which each is counted by itself.  At d = 64, of 16384 rows, 4, 5 and 10 took .23,
-# .30 and .33 s by themselves, and .25, .30 and .26 s by the table.
-_FEW = 5
+# Thresholds up to which each is counted by itself.  At d = 64, of 16384 rows, 3, 10, 14 and 18 took
+# .18, .22, .24 and .26 s by themselves, and .24 to .25 s by the table.
+_FEW = 14
 _MAGNITUDES, _SIGNED = 0x7FFFFFFF, -1
 _REHEARSED = Error(1e-6, 1e-6)
 
@@ -80,6 +80,7 @@ class BestFold(_TileFold):
         """Return a fold that is aimed at nothing."""
         fold = cls(2, 2, 1, 1, per="all", k=1, magnitude=True)
         fold.aim(_REHEARSED, np.full(2, np.inf), np.full(2, np.inf))
+        fold.take()
         return fold
 
     @staticmethod
@@ -109,11 +110,8 @@ class BestFold(_TileFold):
 
     def take(self) -> Listed:
         """Return the listed pairs, of those that still reach a gate, and forget them."""
-        values = self.listing.values[: int(self.listing.found[0])]
-        rows, columns, *_ = super().take()
-        record = self.record
-        stay = (values >= record.row_gates[rows]) | (values >= record.column_gates[columns])
-        return Listed(rows[stay], columns[stay])
+        folds.drop(self.listing, self.record.row_gates, self.record.column_gates)
+        return super().take()
 
     def _begin(self, gates: tuple[Any, Any], heaps: tuple[Any, Any], slack: float) -> None:
         for side in heaps:
@@ -159,7 +157,7 @@ class RanksFold(_TileFold):
         # Two records, of a tile's values and of cosines: a table and its ranges, and two shades.
         records = 2 * (2 * folds.SHADES + 2 * 4 * _RANGES + 4 * thresholds)
         # While a record is made: ranks, what is counted by the table and what is compared.
-        making = 16 * folds.SHADES + 32 * thresholds
+        making = 11 * folds.SHADES + 32 * thresholds
         counters = 8 * folds.COPIES * (thresholds + 2) + 8 * thresholds
         lines = 6 * max(piece, folds.LINES * CACHE_COLUMNS) + 8 * UNIT
         return Footprint(records + making + counters + lines, 4)
@@ -197,7 +195,9 @@ class RanksFold(_TileFold):
         return folds.Ranks(
             self._thresholds,
             origin,
-            (folds.SHADES - 1) / scale * (1.0 - 2.0**-22),  # times scale, rounded twice, no more shades
+            (folds.SHADES - 1)
+            / scale
+            * (1.0 - 2.0**-22),  # times scale, rounded twice, no more shades
             scale,
             *_shades(self._thresholds, origin, scale, bound, self._listed),
             bound=bound,
@@ -261,8 +261,13 @@ def _shades(
     most = np.floor((thresholds + margin - origin) * scale).astype(np.uint16) + np.uint16(1)
     # The least and the greatest rank that a value of a shade may have.
     lowest, highest = _up_to(most), _up_to(least)
-    known = (lowest == highest) & ~listed[lowest] & (lowest < _MOST_RANKS)
-    table = np.where(known, folds.COPIES * (lowest + 1), 0).astype(np.uint16)
+    unclear = lowest != highest
+    unclear |= lowest >= _MOST_RANKS
+    unclear |= listed[lowest]
+    table = lowest.astype(np.uint16)
+    table += np.uint16(1)
+    table *= np.uint16(folds.COPIES)
+    table[unclear] = 0
     size = 1 << folds.RANGE
     return least, most, table, lowest[::size].copy(), highest[size - 1 :: size].copy()
 
