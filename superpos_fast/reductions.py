@@ -215,19 +215,22 @@ class Ranking:
 
         None where none does to any.
         """
+        lengths = tile.row_end - tile.row, tile.column_end - tile.column
         with self._lock:
             gates = self._gates_now(tile)
-        if all((gate > 1.0).all() for gate in gates):
+        for gate in gates:
+            gate[gate > 1.0] = np.inf
+        if all(np.isposinf(gate).all() for gate in gates):
             return None
-        return [np.where(gate > 1.0, np.inf, gate) for gate in gates]
+        return [np.broadcast_to(gate, n) for gate, n in zip(gates, lengths, strict=True)]
 
     def _gates_now(self, tile: Tile) -> tuple[Any, Any]:
+        """Return gates a row and a column, or but one where it is the same for all."""
         rows, columns = slice(tile.row, tile.row_end), slice(tile.column, tile.column_end)
-        nothing = np.full(tile.column_end - tile.column, np.inf)
+        nothing = np.full(1, np.inf)
         if self._per == "all":
             first = max(tile.column, tile.row + 1) if self._triangle else tile.column
-            gate = self._gate(0, slice(0, 1), self._key(tile.row, first))
-            return np.repeat(gate, tile.row_end - tile.row), nothing
+            return self._gate(0, slice(0, 1), self._key(tile.row, first)), nothing
         gates = self._gate(0, rows, tile.column, self._sides[0].squares[rows])
         if self._per == "rows":
             return gates, nothing

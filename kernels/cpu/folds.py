@@ -121,6 +121,20 @@ def note(listing, found, i, j, value):
 
 
 @compiled
+def set_gates(wanted, off, gates):
+    """Write float32 gates not above what cosines must reach, less what values may be off.
+
+    Infinite ones follow.
+    """
+    for n in range(wanted.size):
+        least = wanted[n] - off
+        gate = np.float32(least)
+        gates[n] = gate if gate <= least else np.nextafter(gate, np.float32(-np.inf))
+    for n in range(wanted.size, gates.size):
+        gates[n] = np.inf
+
+
+@compiled
 def drop(listing, row_gates, column_gates):
     """Drop the listed pairs that the gates have passed by; return how many stay, in order."""
     kept = 0

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..records import EXACT, Error, Footprint, Listed
 from . import folds, screens
+from .arrays import frozen
 from .micro_f32 import UNIT
 from .screens import CACHE_COLUMNS
 
@@ -104,8 +105,7 @@ class BestFold(_TileFold):
             self._begin((rows, columns), self._exact_heaps, slack)
             return
         for gates, wanted in zip(self.gates[:2], (row_gates, column_gates), strict=True):
-            gates[: len(wanted)] = _float32_below(wanted - error.above)
-            gates[len(wanted) :] = np.inf
+            folds.set_gates(frozen(np.ascontiguousarray(wanted)), float(error.above), gates)
         self._begin((self.gates.rows, self.gates.columns), self._heaps, slack)
 
     def take(self) -> Listed:
