@@ -52,6 +52,12 @@ class ArrayRows:
             return self.array
         return Mapped(self._map.path, self.dtype, self._map.offset, self.shape)
 
+    @property
+    def is_native(self) -> bool:
+        """Whether they lie as kernels read them: float32 or float64, row after row."""
+        flags = self.array.flags
+        return self.dtype in (np.float32, np.float64) and flags.c_contiguous and flags.aligned
+
     def rows(self, start: int, stop: int) -> Any:
         """Return a view."""
         if self._map is not None:

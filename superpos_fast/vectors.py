@@ -91,18 +91,17 @@ class Vectors:
 
     @property
     def is_native(self) -> bool:
-        """Whether they lie as kernels read them: float32 or float64, row after row, or there."""
-        if not isinstance(self.source, ArrayRows):
-            return bool(getattr(self.source, "is_resident", False))
-        flags = self.source.array.flags
-        return self.dtype in (np.float32, np.float64) and flags.c_contiguous and flags.aligned
+        """Whether they lie as kernels read them, or there."""
+        if isinstance(self.source, ArrayRows):
+            return self.source.is_native
+        return bool(getattr(self.source, "is_resident", False))
 
     def read(self, start: int, stop: int) -> Any:
         """Return rows as C-contiguous float32 or float64: a view where they are that already.
 
         Of a matrix on devices some rows of it, in whatever type they have.
         """
-        return _native(self.source.rows(start, stop))
+        return native(self.source.rows(start, stop))
 
     def side(self, start: int, stop: int) -> Side:
         """Return rows as `read` does, with their exponents and squares."""
@@ -116,7 +115,7 @@ class Vectors:
         if self.is_native:
             return (self.source.rows(0, len(self)), self.exponents, self.squares), rows
         some, places = np.unique(rows, return_inverse=True)
-        block = _native(self.source.take(some))
+        block = native(self.source.take(some))
         return (block, self.exponents[some], self.squares[some]), places
 
 
@@ -142,7 +141,7 @@ class Reordered(Vectors):
 
     def read(self, start: int, stop: int) -> Any:
         """Return copies."""
-        return _native(self.source.take(self.order[start:stop]))
+        return native(self.source.take(self.order[start:stop]))
 
     def lines(self, rows: Any) -> tuple[Side, Any]:
         """Return a block that holds the listed rows, and where they are."""
@@ -161,7 +160,8 @@ def working_type(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
     return np.float32 if narrow else np.float64
 
 
-def _native(block: Any) -> Any:
+def native(block: Any) -> Any:
+    """Return rows as C-contiguous float32 or float64, the same where they are that already."""
     if not isinstance(block, np.ndarray):
         return block
     dtype = working_type(block.dtype)
@@ -415,7 +415,7 @@ def survey(
         stop = min(start + block_rows, count)
         block = source.rows(start, stop)
         _check_integers(block, name, start)
-        exponents, squares, first_bad = kernels.survey(_native(block))
+        exponents, squares, first_bad = kernels.survey(native(block))
         vectors.exponents[start:stop] = exponents
         vectors.squares[start:stop] = squares
         if first_bad >= 0:
@@ -465,7 +465,7 @@ def content(vectors: Vectors, step: int, each: Each) -> str:
         digest = hashlib.sha256()
         end = min(start + _HASHED_ROWS, len(vectors))
         for low in range(start, end, step):
-            rows = _native(np.asarray(vectors.read(low, min(low + step, end))))
+            rows = native(np.asarray(vectors.read(low, min(low + step, end))))
             digest.update(rows.reshape(-1).view(np.uint8).data)
         digests[start] = digest.digest()
 

@@ -31,9 +31,10 @@ from .workspace import Workspace
 
 screens = screening
 
-# Multiply-adds in a tile: 1e9 is 10 to 20 ms, long against the 50 us of Python a tile costs and
-# short enough for Ctrl-C and an even finish.
-LARGEST_TILE = 10**9
+# Multiply-adds in a tile: 2e9 is 20 to 40 ms, or 5 of codes: long against the 300 us of Python that
+# a tile costs, of which other threads wait for most, and short for Ctrl-C and an even finish.  With
+# 1e9 and 4e9 a table of 30522 x 384 took 1.16 and 1.1 times as long.
+LARGEST_TILE = 2 * 10**9
 SMALLEST_TILE = 2 * 10**7
 # A tile is decided whole once more than one pair in 64 is undecided: a listed pair costs 30 times
 # (d = 64) to 45 times (d = 768) what a pair of a whole tile does.

@@ -15,7 +15,7 @@ from .arrays import frozen
 from .micro_f32 import UNIT
 from .screens import CACHE_COLUMNS
 
-# The table that tells ranks takes 64 KiB, of which a histogram of random vectors touches the middle;
+# The table that tells ranks takes 64 KiB; a histogram of random vectors touches its middle, and
 # it has no more ranks than its type.
 _RANGES = folds.SHADES >> folds.RANGE
 _MOST_RANKS = 65536 // folds.COPIES - 1
@@ -157,7 +157,7 @@ class RanksFold(_TileFold):
         # Two records, of a tile's values and of cosines: a table and its ranges, and two shades.
         records = 2 * (2 * folds.SHADES + 2 * 4 * _RANGES + 4 * thresholds)
         # While a record is made: ranks, what is counted by the table and what is compared.
-        making = 11 * folds.SHADES + 32 * thresholds
+        making = 6 * folds.SHADES + 32 * thresholds
         counters = 8 * folds.COPIES * (thresholds + 2) + 8 * thresholds
         lines = 6 * max(piece, folds.LINES * CACHE_COLUMNS) + 8 * UNIT
         return Footprint(records + making + counters + lines, 4)
@@ -269,14 +269,15 @@ def _shades(
     table *= np.uint16(folds.COPIES)
     table[unclear] = 0
     size = 1 << folds.RANGE
-    return least, most, table, lowest[::size].copy(), highest[size - 1 :: size].copy()
+    ends = lowest[::size], highest[size - 1 :: size]
+    return least, most, table, *(ranks.astype(np.int32) for ranks in ends)
 
 
 def _up_to(places: Any) -> Any:
-    """Return for each shade how many places are not above it: int32."""
-    counts = np.zeros(folds.SHADES, np.int32)
+    """Return for each shade how many places are not above it."""
+    counts = np.zeros(folds.SHADES, np.uint16 if len(places) < 65536 else np.int32)
     np.add.at(counts, places, 1)
-    return np.cumsum(counts, out=counts)
+    return np.cumsum(counts, out=counts, dtype=counts.dtype)
 
 
 def _float32_below(values: Any) -> Any:
