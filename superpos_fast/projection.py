@@ -318,7 +318,8 @@ class _Sample:
     def _shares(self, bounds: Any) -> Any:
         """Return the shares of pairs, in each of some tiles, that these leave open."""
         open_pairs = (bounds >= self._gates) & self._pairs
-        for axis, length in enumerate(open_pairs.shape):
+        for axis in (1, 0):  # the longer lines first
+            length = open_pairs.shape[axis]
             cuts = np.unique(np.arange(_SAMPLE_TILES) * length // _SAMPLE_TILES)
             sizes = np.diff(cuts, append=length)
             sums = np.add.reduceat(open_pairs, cuts, axis=axis, dtype=np.float64)
