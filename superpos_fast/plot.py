@@ -16,7 +16,7 @@ from .execution import Execution
 from .moments import dimensionality as dimensionality_of
 from .moments import interference as interference_of
 from .overview import AngleStatistics, describe
-from .vectors import Matrix, as_source
+from .vectors import Matrix, as_source, check_zero, count_directed
 
 if TYPE_CHECKING:
     from .capacity import Packing, Sweep
@@ -64,10 +64,10 @@ def histogram(
     >>> superpos_fast.plot.histogram(superpos_fast.random_rows(200, 16)).get_xlabel()
     'angle in degrees'
     """
-    axes = axes_or_new(ax)
     found = _described(vectors, other, zero, execution)
     from .pictures import draw_angles
 
+    axes = axes_or_new(ax)
     draw_angles(axes, found.histogram, found.edges, found.chance)
     return axes
 
@@ -105,10 +105,10 @@ def nearest(
     >>> superpos_fast.plot.nearest(superpos_fast.random_rows(200, 16)).get_title("left")
     "Each vector's nearest"
     """
-    axes = axes_or_new(ax)
     found = _described(vectors, other, zero, execution)
     from .pictures import draw_nearest
 
+    axes = axes_or_new(ax)
     draw_nearest(axes, found.nearest_cosines, found.chance)
     return axes
 
@@ -148,7 +148,6 @@ def interference(
     >>> superpos_fast.plot.interference(superpos_fast.random_rows(200, 16)).get_title("left")
     'Interference'
     """
-    axes = axes_or_new(ax)
     tensor = execution.get("tensor")
     source: Any = as_source(vectors, "vectors", tensor)
     others: Any = None if other is None else as_source(other, "other", tensor)
@@ -157,10 +156,11 @@ def interference(
     from .capacity import null
     from .pictures import draw_interference
 
+    axes = axes_or_new(ax)
     if others is None:
         draw_interference(axes, values, null(n, d), max(0.0, (n - d) / d))
     else:
-        draw_interference(axes, values, null(n, d, others.shape[0]))
+        draw_interference(axes, values, null(n, d, count_directed(others)))
     return axes
 
 
@@ -197,11 +197,11 @@ def dimensionality(
     >>> superpos_fast.plot.dimensionality(superpos_fast.random_rows(200, 16)).get_xlabel()
     'share of a dimension'
     """
-    axes = axes_or_new(ax)
     source: Any = as_source(vectors, "vectors", execution.get("tensor"))
     values = dimensionality_of(source, zero=zero, **execution)
     from .pictures import draw_dimensionality
 
+    axes = axes_or_new(ax)
     draw_dimensionality(axes, values, source.shape[1])
     return axes
 
@@ -244,7 +244,6 @@ def capacity(
     >>> superpos_fast.plot.capacity([16, 64, 256], [80, 85]).get_ylabel()
     'number of lines'
     """
-    axes = axes_or_new(ax)
     from .capacity import Sweep, sweep
     from .capacity.plots import draw_counts
 
@@ -252,6 +251,7 @@ def capacity(
     rows = [row for row in swept.rows if row.given == "angle"]
     if not rows:
         raise ValueError("table: must have rows for tolerances, got none")
+    axes = axes_or_new(ax)
     draw_counts(axes, rows)
     return axes
 
@@ -286,7 +286,6 @@ def packing(found: Packing, *, ax: Any = None) -> Any:
     >>> superpos_fast.plot.packing(found).get_title("left")
     'The search for a packing'
     """
-    axes = axes_or_new(ax)
     from .capacity import Packing, coherence_floor, null
     from .pictures import draw_search
 
@@ -296,6 +295,7 @@ def packing(found: Packing, *, ax: Any = None) -> Any:
     steps = [(one.seconds, one.coherence) for one in found.history]
     steps.append((max([found.run.seconds, *(second for second, _ in steps)]), found.coherence))
     seconds, coherences = np.array(steps).T
+    axes = axes_or_new(ax)
     draw_search(
         axes,
         seconds,
@@ -307,6 +307,7 @@ def packing(found: Packing, *, ax: Any = None) -> Any:
 
 
 def _described(vectors: Any, other: Any, zero: Any, execution: Execution) -> AngleStatistics:
+    check_zero(zero)
     if not isinstance(vectors, AngleStatistics):
         return describe(vectors, other, zero=zero, **execution)
     if other is not None or execution:

@@ -39,9 +39,11 @@ from .vectors import (
     working_type,
 )
 
-# Rows that do not lie as kernels read them are copied, if that takes at most so much of the memory:
-# a listed pair of float16 rows took 3 us, of float32 rows .2 (4096 x 384).
-_COPIED_SHARE = 4
+# Room for copies of all rows, as kernels read them, is left where it is at most so much of the
+# memory: a listed pair of float16 rows took 3 us, of float32 rows .2 (4096 x 384).  Rows that lie
+# as kernels read them get it too, so that the plan does not depend on how they lie.
+_COPIES_SHARE = 4
+_COPIED_BYTES = 2**22  # at a time: a mapped file is let go of by and by
 
 
 class Cluster(Protocol):
@@ -199,12 +201,12 @@ def posed(
         read = sum(side.shape[0] * row_bytes(side) for side in sides)
         if backend.devices is None:
             threads, room = allowed.threads if cluster is None else cluster.threads(), memory
-            plan = planned(room, threads)
-            copied = 0 if cluster is not None else _copied_bytes(sides)
-            if 0 < copied <= memory // _COPIED_SHARE:
+            plan, copies = planned(room, threads), sum(map(_native_bytes, sides))
+            if copies <= memory // _COPIES_SHARE:
                 with contextlib.suppress(ValueError):  # where that leaves too little
-                    plan = planned(memory - copied, threads)
-                    sides, room = [_native(side) for side in sides], memory - copied
+                    plan, room = planned(memory - copies, threads), memory - copies
+            if room < memory and cluster is None:
+                sides = [_native(side) for side in sides]
         else:
             devices = stack.enter_context(backend.devices)
             memory = allowed.memory or devices.memory()
@@ -236,21 +238,25 @@ def posed(
             book.close()
 
 
-def _needs_copy(side: Source) -> bool:
-    return isinstance(side, ArrayRows) and not side.is_native and side.dtype.itemsize < 8
-
-
-def _copied_bytes(sides: list[Source]) -> int:
-    """Return the size of copies of those rows that do not lie as kernels read them."""
-    return sum(
-        side.shape[0] * side.shape[1] * np.dtype(working_type(side.dtype)).itemsize
-        for side in sides
-        if _needs_copy(side)
-    )
+def _native_bytes(side: Source) -> int:
+    """Return the size of rows as kernels read them."""
+    return side.shape[0] * side.shape[1] * np.dtype(working_type(side.dtype)).itemsize
 
 
 def _native(side: Source) -> Source:
-    return ArrayRows(native(side.rows(0, side.shape[0]))) if _needs_copy(side) else side
+    """Return rows as kernels read them: copies, if they are an array's that does not hold them so.
+
+    Not of 64-bit integers, which are checked when they are surveyed.
+    """
+    is_checked = side.dtype.kind in "iu" and side.dtype.itemsize == 8
+    if not isinstance(side, ArrayRows) or side.is_native or is_checked:
+        return side
+    copies = np.empty(side.shape, working_type(side.dtype))
+    step = max(1, _COPIED_BYTES // row_bytes(side))
+    for start in range(0, len(copies), step):
+        copies[start : start + step] = native(side.rows(start, min(start + step, len(copies))))
+    side.expect((), ())
+    return ArrayRows(copies)
 
 
 def _cluster(allowed: Resources, backend: Backend) -> Cluster | None:

@@ -113,6 +113,10 @@ def report(
     for name in ("checkpoint", "shard"):
         if execution.get(name) is not None:
             raise ValueError(f"{name}: must be left out of a report, got one")
+    if not isinstance(title, str | None):
+        raise TypeError(f"title: must be a string, got {type(title).__name__}")
+    if not isinstance(path, str | os.PathLike | None):
+        raise TypeError(f"path: must be a path, got {type(path).__name__}")
     source = as_source(vectors, "vectors", execution.get("tensor"))
     names = labels_of(labels, source.shape[0])
 

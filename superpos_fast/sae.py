@@ -71,6 +71,10 @@ def load(path: str | os.PathLike[str], *, tensor: str | None = None) -> NDArray[
     >>> superpos_fast.sae.load(folder).shape
     (4096, 384)
     """
+    for name, value, kinds in (("path", path, str | os.PathLike), ("tensor", tensor, str | None)):
+        if not isinstance(value, kinds):
+            wanted = "a path" if name == "path" else "a name"
+            raise TypeError(f"{name}: must be {wanted}, got {type(value).__name__}")
     file = _file(Path(path))
     name, decoder = _opened(file, tensor)
     decoder = np.asarray(decoder.T if _is(name, _COLUMNS) else decoder)
@@ -86,7 +90,9 @@ def _file(path: Path) -> Path:
             raise ValueError(f"path: must end in {known} or be a folder, got {str(path)!r}")
         return path
     known_names = [path / name for name in _FILES if (path / name).is_file()]
-    found = known_names or sorted(file for file in path.iterdir() if file.suffix in _ENDINGS)
+    found = known_names or sorted(
+        file for file in path.iterdir() if file.suffix.lower() in _ENDINGS
+    )
     if len(found) != 1:
         there = ", ".join(file.name for file in found) or "none"
         raise ValueError(

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .blocks import BlockRows, Rows, Source
+from .blocks import BlockRows, Rows, Source, row_bytes
 from .checks import check_choice, check_integer, shown
 from .kernels.cuda.inputs import OnDevice, lies_on_device, on_device
 from .maps import ArrayRows, Mapped
@@ -438,6 +438,14 @@ def survey(
     if vectors.kept < least:
         raise ValueError(f"{name}: must have at least {least} non-zero rows, got {vectors.kept}")
     return vectors
+
+
+def count_directed(source: Source) -> int:
+    """Return how many rows are not zero, reading a few at a time."""
+    step = max(1, _BLOCK_BYTES // max(1, row_bytes(source)))
+    count = source.shape[0]
+    blocks = (source.rows(start, min(start + step, count)) for start in range(0, count, step))
+    return sum(int(np.any(np.asarray(block) != 0, axis=1).sum()) for block in blocks)
 
 
 def kept_pairs(rows: Vectors, columns: Vectors, triangle: bool, tile: Tile) -> int:

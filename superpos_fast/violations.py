@@ -20,7 +20,7 @@ from .vectors import Vectors
 UNITS = 2**40
 # Pairs that are gathered before each row's worst are picked from them.
 _MOST_GATHERED = 2**20
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 times the golden ratio, less 1
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 (golden ratio - 1)
 
 
 def scores_of(cosines: Any, magnitude: bool) -> Any:

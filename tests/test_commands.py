@@ -201,6 +201,17 @@ def test_shards_are_merged(capsys):
     assert merged["indices"] == sf.nearest(vectors).indices.tolist()
 
 
+def test_records_in_records_are_merged(capsys):
+    one, two = np.random.default_rng(0).normal(size=(2, 300, 4))
+    for share in range(2):
+        sf.nearest(one, two, return_both=True, shard=(share, 2), checkpoint=f"{share}.ckpt")
+    merged, found = (
+        told(capsys, "merge", "0.ckpt", "1.ckpt"),
+        sf.nearest(one, two, return_both=True),
+    )
+    assert [side["indices"] for side in merged] == [side.indices.tolist() for side in found]
+
+
 def test_demo(capsys):
     shown = said(capsys, "demo")
     assert "closest: 1930 and 1969" in shown

@@ -202,3 +202,16 @@ def test_examples(name):
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
     for example in finder.find(public, name, globs={}):
         assert runner.run(example).failed == 0
+
+
+@pytest.mark.parametrize("memory", [2_048_000, "8MiB", None])
+def test_how_rows_lie_does_not_matter(memory, tmp_path):
+    """Equal numbers make up one question, whatever type and order they lie in."""
+    rows = gaussian(2000, 64).astype(np.float16)
+    np.save(tmp_path / "rows.npy", rows)
+    wide = rows.astype(np.float32)
+    kinds = [rows, wide, np.asfortranarray(wide), tmp_path / "rows.npy", wide[::-1][::-1]]
+    how = {"memory": memory, "threads": 2}
+    parts = [sf.mean_cosine(rows, shard=(n, len(kinds)), **how) for n, rows in enumerate(kinds)]
+    assert sf.merge(parts) == sf.mean_cosine(wide, **how)
+    assert [sf.mean_cosine(rows, **how) for rows in kinds] == [sf.merge(parts)] * len(kinds)

@@ -93,6 +93,26 @@ def test_rows_left_out(vectors):
         assert steps(draw(gaps, zero="skip"))[0].values.sum() in (149, 149 * 148 // 2)
 
 
+def test_rows_left_out_of_the_other_set(vectors):
+    other = gaussian(20, 12, seed=1)
+    gaps = np.concatenate([other, np.zeros((20, 12))])
+    drawn = [plot.interference(vectors, one, zero="skip") for one in (other, gaps)]
+    one, two = ([line.get_xydata() for line in axes.lines] for axes in drawn)
+    assert len(one)
+    assert all(map(np.array_equal, one, two))
+
+
+def test_a_mistake_leaves_no_figure(vectors):
+    for draw in (plot.histogram, plot.nearest, plot.interference, plot.dimensionality):
+        with pytest.raises(ValueError, match="^zero: must be"):
+            draw(vectors, zero="bogus")
+    with pytest.raises(ValueError, match="^zero: must be"):
+        plot.histogram(sf.describe(vectors), zero="bogus")
+    with pytest.raises(TypeError, match="^found: must be"):
+        plot.packing(3)
+    assert not plt.get_fignums()
+
+
 def test_capacity():
     table = sweep([8, 16, 32], [70, 80], ratios=[2])
     axes = plot.capacity(table)

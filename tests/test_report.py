@@ -253,6 +253,8 @@ def test_refusals(tmp_path):
         ({"labels": 7}, TypeError, "labels: must be a name for each row, or a file of them, got 7"),
         ({"labels": tmp_path / "bad.json"}, ValueError, "labels: must be a readable file"),
         ({"labels": tmp_path / "number.json"}, ValueError, "labels: must be a list or an object"),
+        ({"title": 5}, TypeError, "title: must be a string, got int"),
+        ({"path": 3.5}, TypeError, "path: must be a path, got float"),
         ({"top": 0}, ValueError, "top: must be between 1 and 10000, got 0"),
         ({"shard": (0, 2)}, ValueError, "shard: must be left out of a report, got one"),
         ({"magic": 1}, TypeError, "magic: must be a keyword"),

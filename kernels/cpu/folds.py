@@ -20,7 +20,7 @@ from numba.extending import overload
 from .compare import ABREAST, WIDE, WIDER, first_bit, reach, reaching, within
 from .compiling import compiled, part
 
-# So many values are counted at a turn, each in a copy of its rank's counter: one after another they
+# So many values are counted at a turn, each in its own copy of its rank's counter: in one they
 # would wait for each other's store, 5 cycles, where most values have one rank.
 COPIES = 8
 # Lines that lie one after the other are counted so many at a time: what a line costs apart from its
@@ -47,7 +47,7 @@ class Best(NamedTuple):
     column_gates: Any  # a column; +inf where only rows are asked about
     row_heaps: Any  # (rows or 1, k): the largest values seen, a heap, smallest first
     column_heaps: Any  # (columns or 0, k)
-    slack: float  # how far below a seen value another may lie and be larger
+    slack: float  # how far below a seen value another may lie and be larger; +inf: no gate rises
     sign: float  # -1: magnitudes, 1: signed values
     reaching: Any  # int32, scratch: the places of a line's values that reach a gate
     listing: Listing
@@ -301,7 +301,10 @@ def count_cosines(fold, line, sign):
 
 @part
 def count_shades(fold, line, sign):
-    """Note how many clear values reach each threshold, and which are not clear; return these."""
+    """Note how many clear values reach each threshold, and which are not clear.
+
+    Returns how many are not.
+    """
     shades = shade(fold, line, sign)
     found, whole = 0, shades.size // ABREAST * ABREAST
     for t in range(fold.thresholds.size):

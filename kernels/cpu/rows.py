@@ -1,7 +1,8 @@
-"""What is known of each row on its own: its exponent, its square, whether it is finite.
+"""The deciding arithmetic, row by row and pair by listed pair.
 
-The deciding arithmetic (see `kernels/README.md`) scales a row by the power of two that brings its
-largest entry into [1, 2); everything here and in `panels` reads the data through `scaled`.
+It (see `kernels/README.md`) scales a row by the power of two that brings its largest entry into
+[1, 2).  Everything here and in `panels` reads the data through `scaled`, but `decide_narrow`, which
+scales products.
 """
 
 from __future__ import annotations

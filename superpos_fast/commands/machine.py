@@ -45,7 +45,7 @@ def bench(
     output.check()
     from .. import coherence
 
-    keywords = effort.keywords() | {"progress": False}
+    keywords = effort.keywords() | {"progress": bool(effort.progress)}
     found: list[dict[str, Any]] = []
     for depth in numbers(d, "--d", True):
         if depth < 1:
@@ -109,7 +109,10 @@ def merge(
 def _entries(value: Any) -> Any:
     """Return records as objects, without the facts about their run."""
     if is_dataclass(value):
-        return {part.name: getattr(value, part.name) for part in fields(value) if part.compare}
+        named = {part.name: getattr(value, part.name) for part in fields(value) if part.compare}
+        return {name: _entries(part) for name, part in named.items()}
+    if isinstance(value, tuple | list):
+        return [_entries(part) for part in value]
     return value
 
 

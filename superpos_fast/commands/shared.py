@@ -91,7 +91,7 @@ _Memory = Annotated[
     ),
 ]
 _Backend = Annotated[
-    str, typer.Option("--backend", help="auto, cpu or reference.", rich_help_panel=_RUNNING)
+    str, typer.Option("--backend", help="auto, cpu, cuda or reference.", rich_help_panel=_RUNNING)
 ]
 _Progress = Annotated[
     bool | None,

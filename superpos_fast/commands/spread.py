@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
+from ..vectors import as_source, count_directed
 from .answers import Answer, Output, about, grid, of_run, show, sides, table_of
 from .shared import Division, Execution, Of, Quantity, Table, Tables, command, numbers
 
@@ -101,7 +102,7 @@ def histogram(
 
 def _kept(vectors: Any) -> int:
     """Return how many rows have a direction."""
-    return int(np.count_nonzero(np.any(vectors != 0, axis=1)))
+    return count_directed(as_source(vectors, "vectors"))
 
 
 def _bars(counts: Any) -> list[str]:

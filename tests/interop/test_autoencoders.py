@@ -179,6 +179,13 @@ class Hostile:
         return print, ("run",)
 
 
+def test_arguments_of_other_kinds():
+    with pytest.raises(TypeError, match="^path: must be a path, got int"):
+        sae.load(3)
+    with pytest.raises(TypeError, match="^tensor: must be a name, got list"):
+        sae.load("a.npz", tensor=["W"])
+
+
 def test_what_is_no_file_of_tensors(tmp_path, capsys):
     file = tmp_path / "ae.pt"
     for content in (b"", b"nonsense", pickle.dumps(Hostile())):
