@@ -93,7 +93,7 @@ def test_in_the_with_of_a_client(client):
         found = sf.coherence(TABLE, return_pair=True, progress=lambda *call: calls.append(call))
         locally = sf.coherence(TABLE, return_pair=True, backend="cpu")
     assert found == locally
-    assert len(calls) >= 10
+    assert len(calls) >= 4  # tiles
     assert calls[-1] == (6000 * 5999 // 2,) * 2
     assert [done for done, _ in calls] == sorted(done for done, _ in calls)
     assert found.run.pairs == locally.run.pairs
