@@ -12,6 +12,7 @@ from .bins import Quantity, bin_counts, bin_edges, bin_thresholds, scale_of
 from .execution import Execution, resources
 from .floating import ieee_mode
 from .maps import ArrayRows
+from .native import working_type
 from .problem import posed
 from .reductions import Counts, Ranking, Reduction, State
 from .results import Coherence, Nearest
@@ -26,7 +27,6 @@ from .vectors import (
     check_zero,
     device_of,
     survey,
-    working_type,
 )
 
 _MOST_NEIGHBOURS = 1024

@@ -19,8 +19,8 @@ from .protocols import Kernels
 from .tiles import Tile as Tile
 
 # Small problems are cut into about 4 tiles a thread.  Of 2 to 16, 4 was best for the nearest ones
-# of 4096 and 8192 x 384 and of 16384 x 64 and x 768, by a fifth to a third before 16: each tile
-# lists anew what its rows may have nearest, and threads wait for each other's Python.
+# of 4096 and 8192 x 384 and of 16384 x 64 and x 768, by 5 to 30 % before 16: each tile lists anew
+# what its rows may have nearest, and threads wait for each other's Python.
 _TILES_PER_THREAD = 4
 _FEWEST_SURVIVORS = 256
 # Stripes that each vector meets others in first, and how many times their own width lies between

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
-
 from .backends import Backend, choose_backend
 from .blocks import Source, row_bytes
 from .crew import Crew
@@ -19,7 +17,7 @@ from .division import open_book
 from .execution import Execution, Progress, Resources, resources
 from .floating import ieee_mode
 from .ledger import Book, Ledger
-from .maps import ArrayRows
+from .native import native_bytes, native_rows, working_type
 from .placement import held, laying
 from .plan import Demand, Plan, Tile, make_plan
 from .progress import Advance
@@ -34,16 +32,13 @@ from .vectors import (
     check_zero,
     device_of,
     kept_pairs,
-    native,
     survey,
-    working_type,
 )
 
 # Room for copies of all rows, as kernels read them, is left where it is at most so much of the
 # memory: a listed pair of float16 rows took 3 us, of float32 rows .2 (4096 x 384).  Rows that lie
 # as kernels read them get it too, so that the plan does not depend on how they lie.
 _COPIES_SHARE = 4
-_COPIED_BYTES = 2**22  # at a time: a mapped file is let go of by and by
 
 
 class Cluster(Protocol):
@@ -201,12 +196,12 @@ def posed(
         read = sum(side.shape[0] * row_bytes(side) for side in sides)
         if backend.devices is None:
             threads, room = allowed.threads if cluster is None else cluster.threads(), memory
-            plan, copies = planned(room, threads), sum(map(_native_bytes, sides))
+            plan, copies = planned(room, threads), sum(map(native_bytes, sides))
             if copies <= memory // _COPIES_SHARE:
                 with contextlib.suppress(ValueError):  # where that leaves too little
                     plan, room = planned(memory - copies, threads), memory - copies
             if room < memory and cluster is None:
-                sides = [_native(side) for side in sides]
+                sides = [native_rows(side) for side in sides]
         else:
             devices = stack.enter_context(backend.devices)
             memory = allowed.memory or devices.memory()
@@ -236,27 +231,6 @@ def posed(
                 _startup=[startup],
             )
             book.close()
-
-
-def _native_bytes(side: Source) -> int:
-    """Return the size of rows as kernels read them."""
-    return side.shape[0] * side.shape[1] * np.dtype(working_type(side.dtype)).itemsize
-
-
-def _native(side: Source) -> Source:
-    """Return rows as kernels read them: copies, if they are an array's that does not hold them so.
-
-    Not of 64-bit integers, which are checked when they are surveyed.
-    """
-    is_checked = side.dtype.kind in "iu" and side.dtype.itemsize == 8
-    if not isinstance(side, ArrayRows) or side.is_native or is_checked:
-        return side
-    copies = np.empty(side.shape, working_type(side.dtype))
-    step = max(1, _COPIED_BYTES // row_bytes(side))
-    for start in range(0, len(copies), step):
-        copies[start : start + step] = native(side.rows(start, min(start + step, len(copies))))
-    side.expect((), ())
-    return ArrayRows(copies)
 
 
 def _cluster(allowed: Resources, backend: Backend) -> Cluster | None:

@@ -202,13 +202,14 @@ class Ranking:
 
     def blind(self, tile: Tile) -> bool:
         groups = slice(tile.row, tile.row_end), slice(tile.column, tile.column_end)
-        if self._per == "all":
-            return bool(self.lists[0][1][0, 0] < 0)
         sides = zip(self.lists, self._sides, groups, strict=False)
-        return any(
-            ((keys[some, 0] < 0) & (side.squares[some] != 0.0)).any()
-            for (_, keys), side, some in sides
-        )
+        with self._lock:
+            if self._per == "all":
+                return bool(self.lists[0][1][0, 0] < 0)
+            return any(
+                ((keys[some, 0] < 0) & (side.squares[some] != 0.0)).any()
+                for (_, keys), side, some in sides
+            )
 
     def _gates(self, tile: Tile) -> list[Any] | None:
         """Return the cosines that matter to each row and each column, infinite where none does.

@@ -11,6 +11,7 @@ from typing import Any
 
 from .kernels.records import EXACT, Listed
 from .ledger import Ledger
+from .native import working_type
 from .plan import Tile
 from .problem import Problem
 from .progress import Advance, reporting
@@ -19,7 +20,6 @@ from .protocols import Screens
 from .reading import Reading
 from .reductions import Reduction, Selective, selective_one
 from .screens import CodeScreen, Float32Screen, Screen
-from .vectors import working_type
 
 
 def reduce_pairs(problem: Problem, *reductions: Reduction, precision: str = "float32") -> None:

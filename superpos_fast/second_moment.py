@@ -19,10 +19,11 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from .native import working_type
 from .plan import Demand
 from .problem import Problem
 from .screening import UNIT_ROUNDOFF_32, UNIT_ROUNDOFF_64, decision_bound
-from .vectors import Vectors, working_type
+from .vectors import Vectors
 
 Precision = Literal["float32", "float64"]
 TYPES: dict[str, tuple[type[np.floating[Any]], float]] = {

@@ -31,9 +31,9 @@ from .workspace import Workspace
 
 screens = screening
 
-# Multiply-adds in a tile: 2e9 is 20 to 40 ms, or 5 of codes: long against the 300 us of Python that
-# a tile costs, of which other threads wait for most, and short for Ctrl-C and an even finish.  With
-# 1e9 and 4e9 a table of 30522 x 384 took 1.16 and 1.1 times as long.
+# Multiply-adds in a tile: long against the Python that it costs, of which other threads wait for
+# most, and short for Ctrl-C and an even finish.  With 1e9 and 4e9 the coherence of a table of
+# 30522 x 384 took 1.2 and 1.1 times as long.
 LARGEST_TILE = 2 * 10**9
 SMALLEST_TILE = 2 * 10**7
 # A tile is decided whole once more than one pair in 64 is undecided: a listed pair costs 30 times

@@ -26,8 +26,8 @@ COPIES = 8
 # Lines that lie one after the other are counted so many at a time: what a line costs apart from its
 # values was a tenth of the time.
 LINES = 4
-# Of 2^15 shades a histogram of random vectors at d = 64 leaves one in 300 unclear.  With half and a
-# quarter as many it took 1.1 times as long.  A range, of shades, is 2^RANGE.
+# With twice as many shades a histogram took as long, at d = 64 and 768.  A range, of shades, is
+# 2^RANGE.
 SHADES, RANGE = 1 << 15, 2
 
 
