@@ -1,4 +1,4 @@
-"""What the CUDA backend is expected to take: a model, of which no figure was measured on it.
+"""What the CUDA backend is expected to take: a model, from rates of devices.
 
     python -m bench.cuda_model [--n 1000000] [--json]
 

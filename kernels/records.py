@@ -83,7 +83,8 @@ class Limits(NamedTuple):
     tile_rows, tile_columns : int
         Tiles are multiples of this, multiples of `unit`.
     stripe : int
-        Width of the stripes of tiles in which each vector first meets some others.
+        Width of the stripes of tiles in which each vector first meets some others; 0 if there are
+        none.
     smallest_tile, largest_tile : int
         Multiply-adds of a tile, unless the whole problem has fewer.
     most_pairs : int

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from .backends import Backend, choose_backend
@@ -101,6 +102,10 @@ class Problem:
             return self.rows.kept * (self.rows.kept - 1) // 2
         return self.rows.kept * self.columns.kept
 
+    @cached_property
+    def _keeps_all(self) -> bool:
+        return all(side.kept == len(side) for side in (self.rows, self.columns))
+
     def tally(self, **pairs: int) -> None:
         """Add to the numbers in the record of the run, by their names there."""
         with self._lock:
@@ -125,6 +130,8 @@ class Problem:
 
     def kept_pairs(self, tile: Tile) -> int:
         """Return how many pairs of a tile have no row that is left out."""
+        if self._keeps_all:
+            return tile.pairs(self.plan.triangle)
         return kept_pairs(self.rows, self.columns, self.plan.triangle, tile)
 
     @contextlib.contextmanager

@@ -84,6 +84,8 @@ class Coder(Protocol):
         Whether rounding may draw; if not, rows are rounded to nearest, in float16.
     two_sided : bool
         Whether a row is coded differently as a row and as a column.
+    finds_gates : bool
+        Whether folds find gates in a tile of codes where there are none yet.
     """
 
     @property
@@ -94,6 +96,8 @@ class Coder(Protocol):
     def draws(self) -> bool: ...
     @property
     def two_sided(self) -> bool: ...
+    @property
+    def finds_gates(self) -> bool: ...
 
     def room(self, rows: int, depth: int, /) -> Any:
         """Return memory for the codes of so many rows, a multiple of the unit."""

@@ -34,7 +34,7 @@ def reduce_pairs(problem: Problem, *reductions: Reduction, precision: str = "flo
         If the caller's `progress` has stopped it.
     """
     asked = selective_one(reductions)
-    striped = asked is not None and asked.of_each and problem.plan.codes
+    striped = asked is not None and asked.of_each and problem.plan.codes and problem.plan.stripe > 0
     with problem.book.turn(
         problem.plan, problem.kept_pairs, reductions, precision, striped, problem.kernels
     ) as ledger:

@@ -205,9 +205,12 @@ class Coder:
         What an entry of a pair costs, in float32 multiply-adds.
     draws, two_sided : bool
         Rounding draws, and a row is coded differently as a row and as a column.
+    finds_gates : bool
+        Folds look for no gates of their own.
     """
 
     draws = two_sided = True
+    finds_gates = False
 
     def __init__(self, product: micro_i8.Product) -> None:
         self.levels = product.row_levels, product.column_levels

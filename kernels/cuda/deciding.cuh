@@ -44,8 +44,8 @@ DEVICE double widen(u64 x) {
 template <class T>
 struct Entries {
   const T* data;
-  __device__ __forceinline__ double operator[](i64 at) const { return widen(data[at]); }
-  __device__ __forceinline__ bool inexact(i64) const { return false; }
+  DEVICE_METHOD double operator[](i64 at) const { return widen(data[at]); }
+  DEVICE_METHOD bool inexact(i64) const { return false; }
 };
 
 // Entries of any type, chosen at each.
@@ -53,10 +53,10 @@ struct AnyEntries {
   const void* data;
   int type;
   template <class T>
-  __device__ __forceinline__ double read(i64 at) const {
+  DEVICE_METHOD double read(i64 at) const {
     return widen(((const T*)data)[at]);
   }
-  __device__ __forceinline__ double operator[](i64 at) const {
+  DEVICE_METHOD double operator[](i64 at) const {
     switch (type) {  // formats.ELEMENT_TYPES
       case 0: return read<Half>(at);
       case 1: return read<BFloat16>(at);
@@ -72,7 +72,7 @@ struct AnyEntries {
       default: return read<u64>(at);
     }
   }
-  __device__ __forceinline__ bool inexact(i64 at) const {
+  DEVICE_METHOD bool inexact(i64 at) const {
     const i64 x = type >= 10 ? ((const i64*)data)[at] : 0;
     if (type == 11) return (u64)x > (u64)EXACT_INTEGER;
     return x > EXACT_INTEGER || x < -EXACT_INTEGER;
@@ -111,13 +111,13 @@ DEVICE double power_of_two(int n) {
 // x 2^-exponent by two factors, as one could overflow; what falls below 2^-1022 becomes zero.
 struct Scaling {
   double first, second, least;
-  __device__ __forceinline__ explicit Scaling(int exponent) {
+  DEVICE_METHOD explicit Scaling(int exponent) {
     const int half = -exponent >> 1;
     first = power_of_two(half);
     second = power_of_two(-exponent - half);
     least = power_of_two(exponent - 1022);
   }
-  __device__ __forceinline__ double operator()(double x) const {
+  DEVICE_METHOD double operator()(double x) const {
     return fabs(x) >= least ? __dmul_rn(__dmul_rn(x, first), second) : 0.0;
   }
 };

@@ -21,16 +21,16 @@ from .packed import UNIT, Halves, Units
 from .screening import Screens
 from .team import Team
 
-# Sides of tiles: of all there is, the workspaces of both streams take an eighth at most.  A tile of
-# 8192 x 8192 is half a millisecond on an H100 at d = 768, by the model; so is how much a tile
-# should be, and how many pairs are decided one by one sooner than all.
-_LARGEST_SIDE, _SMALLEST_SIDE = 8192, 128
-_SMALLEST_TILE, _LARGEST_TILE = 2 * 10**10, 2**62
+# Sides of tiles: of all there is, the workspaces of both streams take an eighth at most.  The host
+# takes 0.3 to 0.6 ms for a tile: in tiles of 8192 x 8192 a million vectors, d = 64, waited for it
+# three quarters of the time (H200).  How much a tile should be takes a device as long.  Open pairs
+# are decided one by one sooner than a whole tile up to one pair in 64.
+_LARGEST_SIDE, _SMALLEST_SIDE = 32768, 128
+_SMALLEST_TILE, _LARGEST_TILE = 10**11, 2**62
 _WORKSPACES_SHARE = 16
 _OPEN_SHARE = 64
 _MOST_SURVIVORS = 1 << 21
 _LARGEST_PIECE = 2048
-_STRIPE = 256
 _READ_BYTES = 2**26
 _MOST_LISTED = 2**28
 # What is left to others of the free memory.
@@ -150,7 +150,7 @@ class Cuda:
             panel=UNIT,
             tile_rows=_SMALLEST_SIDE,
             tile_columns=_SMALLEST_SIDE,
-            stripe=_STRIPE,
+            stripe=0,  # folds find gates by themselves
             smallest_tile=_SMALLEST_TILE,
             largest_tile=_LARGEST_TILE,
             most_pairs=side * side,

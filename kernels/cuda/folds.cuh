@@ -34,24 +34,61 @@ struct Line {
 // Columns first, first + 1, then GAP further on again two, and so on.
 template <int WIDTH, int GAP>
 struct Columns {
+  static constexpr int COUNT = WIDTH;
   int first, end;  // those from `end` on are beyond the tile
-  __device__ __forceinline__ int operator[](int place) const {
-    return first + place / 2 * GAP + place % 2;
+  DEVICE_METHOD int operator[](int place) const { return first + place / 2 * GAP + place % 2; }
+  DEVICE_METHOD bool has(int place) const { return (*this)[place] < end; }
+};
+
+DEVICE float smaller(float a, float b) {
+  return fminf(a, b);
+}
+DEVICE double smaller(double a, double b) {
+  return fmin(a, b);
+}
+// What stored numbers must reach to matter to anyone, or less: most do not, and are passed over.
+struct Floor {
+  float value;
+  int magnitude;
+  template <int WIDTH>
+  DEVICE_METHOD bool is_reached(const float (&stored)[WIDTH]) const {
+    float most = strength(stored[0], magnitude);
+#pragma unroll
+    for (int p = 1; p < WIDTH; ++p) most = fmaxf(most, strength(stored[p], magnitude));
+    return !(value > 0.f && most < value);
   }
-  __device__ __forceinline__ bool has(int place) const { return (*this)[place] < end; }
+  // The bits of the largest fp16 number that is not above; those of zero if that is subnormal.
+  DEVICE_METHOD u32 half_bits() const {
+    if (value >= 65504.f) return 0x7bff;
+    return value >= 0x1p-14f ? (__float_as_uint(value) - 0x38000000u) >> 13 : 0;
+  }
 };
 
 // What a stored number says about a pair of two sides' vectors.
 struct Screened {  // a float32 or fp16 product, within a bound
   float scale, relative;
   const float *row_bounds, *column_bounds;
-  static __device__ __forceinline__ float read(float stored) { return stored; }
-  static __device__ __forceinline__ float read(Half stored) { return single(stored); }
-  __device__ __forceinline__ float row(int i) const { return row_bounds[i]; }
-  __device__ __forceinline__ float column(int j) const { return column_bounds[j]; }
+  static DEVICE_METHOD float read(float stored) { return stored; }
+  static DEVICE_METHOD float read(Half stored) { return single(stored); }
+  DEVICE_METHOD float row(int i) const { return row_bounds[i]; }
+  DEVICE_METHOD float column(int j) const { return column_bounds[j]; }
+  template <class Places>
+  DEVICE_METHOD float most_of(const Places& columns) const {
+    float most = 0.f;
+#pragma unroll
+    for (int p = 0; p < Places::COUNT; ++p)
+      if (columns.has(p)) most = fmaxf(most, glance(column_bounds + columns[p]));
+    return most;
+  }
+  // From the least strength that matters; the factors make up for all roundings, also of `place`.
+  DEVICE_METHOD Floor floor(float least, float row_bound, float column_bound, int magnitude) const {
+    const float room = 0x1p-20f;
+    const float left = __fsub_rd(least * (1.f - room), __fadd_ru(row_bound, column_bound));
+    return {left * (1.f - room - relative) / scale, magnitude};
+  }
   template <int WIDTH>
-  __device__ __forceinline__ void place(Line<float, WIDTH>& line, int p, float stored,
-                                        float row_bound, float column_bound, int magnitude) const {
+  DEVICE_METHOD void place(Line<float, WIDTH>& line, int p, float stored, float row_bound,
+                           float column_bound, int magnitude) const {
     const float value = scale * stored, size = strength(value, magnitude);
     const float bound = __fmaf_ru(relative, fabsf(value), __fadd_ru(row_bound, column_bound));
     line.value[p] = value;
@@ -60,12 +97,17 @@ struct Screened {  // a float32 or fp16 product, within a bound
   }
 };
 struct Decided {  // a cosine
-  static __device__ __forceinline__ double read(double stored) { return stored; }
-  __device__ __forceinline__ int row(int) const { return 0; }
-  __device__ __forceinline__ int column(int) const { return 0; }
+  static DEVICE_METHOD double read(double stored) { return stored; }
+  DEVICE_METHOD int row(int) const { return 0; }
+  DEVICE_METHOD int column(int) const { return 0; }
+  template <class Places>
+  DEVICE_METHOD int most_of(const Places&) const {
+    return 0;
+  }
+  DEVICE_METHOD Floor floor(double, int, int, int magnitude) const { return {0.f, magnitude}; }
   template <int WIDTH>
-  __device__ __forceinline__ void place(Line<double, WIDTH>& line, int p, double stored, int, int,
-                                        int magnitude) const {
+  DEVICE_METHOD void place(Line<double, WIDTH>& line, int p, double stored, int, int,
+                           int magnitude) const {
     line.value[p] = stored;
     line.low[p] = line.high[p] = strength(stored, magnitude);
   }
@@ -78,7 +120,7 @@ struct Listing {
   u32 room;
   int *rows, *columns;
   V* values;
-  __device__ __forceinline__ void add(bool hit, int row, int column, V value) const {
+  DEVICE_METHOD void add(bool hit, int row, int column, V value) const {
     const u32 hits = __ballot_sync(WARP, hit);
     if (hits == 0) return;
     const int lane = lane_number(), leader = __ffs(hits) - 1;
@@ -91,8 +133,8 @@ struct Listing {
     values[place] = value;
   }
   template <int WIDTH, class Places>
-  __device__ __forceinline__ void add(const bool (&hits)[WIDTH], int row, const Places& columns_at,
-                                      const Line<V, WIDTH>& line) const {
+  DEVICE_METHOD void add(const bool (&hits)[WIDTH], int row, const Places& columns_at,
+                         const Line<V, WIDTH>& line) const {
     bool any = false;
 #pragma unroll
     for (int p = 0; p < WIDTH; ++p) any |= hits[p];
@@ -105,19 +147,31 @@ struct Listing {
 // Lists what reaches its row's gate or its column's.
 template <class V, int WIDTH>
 struct List {
+  // Of what screens multiply only values that reach least(row) matter, and few do.
+  static constexpr bool SELECTS = sizeof(V) == 4;
+  static constexpr int COUNT = WIDTH;
   const V *row_gates, *column_gates;
   Listing<V> listing;
-  V gates[WIDTH];
+  V gates[WIDTH], lowest;
 
-  __device__ __forceinline__ void begin(unsigned char*) {}
+  DEVICE_METHOD void begin(unsigned char*) {}
   template <class Places>
-  __device__ __forceinline__ void aim(const Places& columns) {
+  DEVICE_METHOD void aim(const Places& columns) {
 #pragma unroll
     for (int p = 0; p < WIDTH; ++p)
       gates[p] = columns.has(p) ? column_gates[columns[p]] : no_value(V());
   }
+  // Columns that `least` is about from now on.
   template <class Places>
-  __device__ __forceinline__ void fold(int row, const Places& columns, const Line<V, WIDTH>& line) {
+  DEVICE_METHOD void watch(const Places& columns) {
+    lowest = no_value(V());
+#pragma unroll
+    for (int p = 0; p < Places::COUNT; ++p)
+      if (columns.has(p)) lowest = smaller(lowest, glance(column_gates + columns[p]));
+  }
+  DEVICE_METHOD V least(int row) const { return smaller(row_gates[row], lowest); }
+  template <class Places>
+  DEVICE_METHOD void fold(int row, const Places& columns, const Line<V, WIDTH>& line) {
     const V gate = row_gates[row];
     bool hits[WIDTH];
 #pragma unroll
@@ -125,18 +179,27 @@ struct List {
     listing.add(hits, row, columns, line);
   }
   template <class Places>
-  __device__ __forceinline__ void rest(int, const Places&) {}
-  __device__ __forceinline__ void end() {}
+  DEVICE_METHOD void rest(int, const Places&) {}
+  DEVICE_METHOD void end() {}
+};
+
+// A stretch of values, `before` thresholds below it and those up to `upto` in it; with one at most,
+// and where nothing is listed, the next two thresholds tell all, else `next` is NaN.
+struct alignas(16) Cell {
+  int before, upto;
+  float next, second;
 };
 
 // Counts the values of each rank, the number of thresholds that they reach, and lists those whose
 // rank is not certain or is to be listed.
 //
-// A cell is a stretch of values, and `cells[c]` the number of thresholds in the cells before it.
 // What a value's cell is, is computed with the very operations that thresholds were given theirs
-// with, none of which changes an order, so that the search between two cells misses nothing.
+// with, none of which changes an order, so that the search in a cell misses nothing.  Each count
+// has `copies` in shared memory, so that a warp's lanes seldom meet.
 template <class V, int WIDTH>
 struct Ranks {
+  static constexpr bool SELECTS = false;
+  static constexpr int COUNT = WIDTH;
   const V* thresholds;
   int ranks;
   const int* cells;
@@ -144,27 +207,27 @@ struct Ranks {
   float origin, cells_in_1;
   const u8* listed;
   u64* counts;
-  int shared_counts;
+  int copies;
   Listing<V> listing;
   u32* shared;
-  int last;  // rank of the latest values, and how many there were of it one after the other
-  u32 run;
 
-  __device__ __forceinline__ void begin(unsigned char* room) {
+  DEVICE_METHOD void begin(unsigned char* room) {
     shared = (u32*)room;
-    last = 0;
-    run = 0;
-    for (int r = threadIdx.x; shared_counts && r < ranks; r += blockDim.x) shared[r] = 0;
+    for (int r = threadIdx.x; r < ranks * copies; r += blockDim.x) shared[r] = 0;
     __syncthreads();
   }
   template <class Places>
-  __device__ __forceinline__ void aim(const Places&) {}
-  __device__ __forceinline__ int rank(V value) const {
+  DEVICE_METHOD void aim(const Places&) {}
+  template <class Places>
+  DEVICE_METHOD void watch(const Places&) {}
+  DEVICE_METHOD V least(int) const { return V(); }
+  DEVICE_METHOD int cell(V value) const {
     const float place = __fmul_rn(__fsub_rn((float)value, origin), cells_in_1);
-    const int cell = place >= (float)(cell_count - 1) ? cell_count - 1
-                     : place > 0.f                    ? (int)place
-                                                      : 0;
-    int low = cells[cell], high = cells[cell + 1];
+    return place >= (float)(cell_count - 1) ? cell_count - 1 : place > 0.f ? (int)place : 0;
+  }
+  DEVICE_METHOD bool is_plain(const Cell& at) const { return sizeof(V) == 4 && at.next == at.next; }
+  DEVICE_METHOD int search(const Cell& at, V value) const {
+    int low = at.before, high = at.upto;
     while (low < high) {
       const int middle = (low + high) / 2;
       if (thresholds[middle] <= value) low = middle + 1;
@@ -172,58 +235,67 @@ struct Ranks {
     }
     return low;
   }
-  __device__ __forceinline__ void count() {
-    if (run == 0 || last == 0) return;  // what has no rank means nothing
-    if (shared_counts) atomicAdd(shared + last, run);
-    else atomicAdd(counts + last, (u64)run);
+  DEVICE_METHOD void count(int rank) const {
+    if (rank == 0) return;  // means nothing
+    if (copies) atomicAdd(shared + rank * copies + (lane_number() & (copies - 1)), 1u);
+    else atomicAdd(counts + rank, (u64)1);
   }
   template <class Places>
-  __device__ __forceinline__ void fold(int row, const Places& columns, const Line<V, WIDTH>& line) {
+  DEVICE_METHOD void fold(int row, const Places& columns, const Line<V, WIDTH>& line) {
     bool hits[WIDTH];
 #pragma unroll
     for (int p = 0; p < WIDTH; ++p) {
       hits[p] = false;
       if (!(line.low[p] <= line.high[p])) continue;
-      const int reached = rank(line.low[p]);
-      hits[p] = listed[reached] || (reached < ranks - 1 && thresholds[reached] <= line.high[p]);
-      if (hits[p]) continue;
-      if (reached != last) {
-        count();
-        last = reached;
-        run = 0;
+      const Cell at = ((const Cell*)cells)[cell(line.low[p])];
+      int reached;
+      if (is_plain(at)) {
+        const bool passed = at.next <= line.low[p];
+        reached = at.before + passed;
+        hits[p] = (passed ? at.second : at.next) <= line.high[p];
+      } else {
+        reached = search(at, line.low[p]);
+        hits[p] = listed[reached] || (reached < ranks - 1 && thresholds[reached] <= line.high[p]);
       }
-      ++run;
+      if (!hits[p]) count(reached);
     }
     listing.add(hits, row, columns, line);
   }
   template <class Places>
-  __device__ __forceinline__ void rest(int, const Places&) {}
-  __device__ __forceinline__ void end() {
-    count();
+  DEVICE_METHOD void rest(int, const Places&) {}
+  DEVICE_METHOD void end() {
     __syncthreads();
-    for (int r = threadIdx.x; shared_counts && r < ranks; r += blockDim.x)
-      if (shared[r]) atomicAdd(counts + r, (u64)shared[r]);
+    for (int r = threadIdx.x; copies && r < ranks; r += blockDim.x) {
+      u32 sum = 0;
+      for (int copy = 0; copy < copies; ++copy) sum += shared[r * copies + copy];
+      if (sum) atomicAdd(counts + r, (u64)sum);
+    }
   }
 };
 
 // Sums magnitudes: a part for each block, added in an order that only its shape decides.
 template <class V, int WIDTH>
 struct Total {
+  static constexpr bool SELECTS = false;
+  static constexpr int COUNT = WIDTH;
   double* parts;
   double sum;
 
-  __device__ __forceinline__ void begin(unsigned char*) { sum = 0.0; }
+  DEVICE_METHOD void begin(unsigned char*) { sum = 0.0; }
   template <class Places>
-  __device__ __forceinline__ void aim(const Places&) {}
+  DEVICE_METHOD void aim(const Places&) {}
   template <class Places>
-  __device__ __forceinline__ void fold(int, const Places&, const Line<V, WIDTH>& line) {
+  DEVICE_METHOD void watch(const Places&) {}
+  DEVICE_METHOD V least(int) const { return V(); }
+  template <class Places>
+  DEVICE_METHOD void fold(int, const Places&, const Line<V, WIDTH>& line) {
 #pragma unroll
     for (int p = 0; p < WIDTH; ++p)
       if (line.low[p] <= line.high[p]) sum += fabs((double)line.value[p]);
   }
   template <class Places>
-  __device__ __forceinline__ void rest(int, const Places&) {}
-  __device__ __forceinline__ void end() {
+  DEVICE_METHOD void rest(int, const Places&) {}
+  DEVICE_METHOD void end() {
     SHARED(double, warps, 8);
     for (int step = 16; step; step /= 2) sum += __shfl_xor_sync(WARP, sum, step);
     if (lane_number() == 0) warps[threadIdx.x / 32] = sum;
@@ -257,20 +329,25 @@ DEVICE u64 larger(u64 a, u64 b) {
 // of a warp must share the row and hold columns side by side.
 template <class V, int WIDTH>
 struct Peaks {
+  static constexpr bool SELECTS = false;
+  static constexpr int COUNT = WIDTH;
   int width, height;
   u64* row_peaks;
   int row_groups;
   u64* column_peaks;
   u64 best[WIDTH];
 
-  __device__ __forceinline__ void begin(unsigned char*) {}
+  DEVICE_METHOD void begin(unsigned char*) {}
   template <class Places>
-  __device__ __forceinline__ void aim(const Places&) {
+  DEVICE_METHOD void aim(const Places&) {
 #pragma unroll
     for (int p = 0; p < WIDTH; ++p) best[p] = 0;
   }
   template <class Places>
-  __device__ __forceinline__ void fold(int row, const Places& columns, const Line<V, WIDTH>& line) {
+  DEVICE_METHOD void watch(const Places&) {}
+  DEVICE_METHOD V least(int) const { return V(); }
+  template <class Places>
+  DEVICE_METHOD void fold(int row, const Places& columns, const Line<V, WIDTH>& line) {
     u64 peak = 0;
 #pragma unroll
     for (int p = 0; p < WIDTH; ++p) {
@@ -287,7 +364,7 @@ struct Peaks {
     if ((row + 1) % height == 0) rest(row, columns);
   }
   template <class Places>
-  __device__ __forceinline__ void rest(int row, const Places& columns) {
+  DEVICE_METHOD void rest(int row, const Places& columns) {
 #pragma unroll
     for (int p = 0; p < WIDTH; ++p) {
       if (best[p])
@@ -295,7 +372,7 @@ struct Peaks {
       best[p] = 0;
     }
   }
-  __device__ __forceinline__ void end() {}
+  DEVICE_METHOD void end() {}
 };
 
 // Arguments that kernels share, and the records that they fill.
@@ -308,6 +385,5 @@ struct Peaks {
   }
 #define RANK_ARGUMENTS(V)                                                         \
   const V *thresholds, int ranks, const int *cells, int cell_count, float origin, \
-      float cells_in_1, const u8 *listed, u64 *counts, int shared_counts
-#define RANKS \
-  thresholds, ranks, cells, cell_count, origin, cells_in_1, listed, counts, shared_counts
+      float cells_in_1, const u8 *listed, u64 *counts, int copies
+#define RANKS thresholds, ranks, cells, cell_count, origin, cells_in_1, listed, counts, copies

@@ -22,17 +22,31 @@ ACROSS = 1 << 30
 
 # Bytes of shared memory of the fused kernels: three stages of 64 bytes of 128 rows on two sides.
 FUSED_SHARED = 3 * 2 * 128 * 64
+# Rows and columns of a block of these.
+FUSED_ROWS, FUSED_COLUMNS = 128, 4 * 128
 
 # Cells to a threshold, so that a search is short, and at most.
 _CELLS_EACH = 4
 _MOST_CELLS = 1 << 16
+# Copies of the counts of ranks, one for each lane, in so much shared memory: two blocks have room
+# on every device.
+_COPIES = 32
+_SHARED_BYTES = 32 * 1024
 
 
-def rank_cells(thresholds: Any, dtype: Any) -> dict[str, Any]:
+def rank_copies(ranks: int) -> int:
+    """Return how many copies of so many counts blocks have in shared memory, none if too many."""
+    copies = _COPIES
+    while copies and 4 * ranks * copies > _SHARED_BYTES:
+        copies //= 2
+    return copies
+
+
+def rank_cells(thresholds: Any, listed: Any, dtype: Any) -> dict[str, Any]:
     """Return the arguments of `ranks_*` that follow from ascending thresholds, on the host.
 
-    A float32 value reaches a float64 threshold if and only if it reaches the least float32 number
-    that does.
+    `listed` says which ranks are.  A float32 value reaches a float64 threshold if and only if it
+    reaches the least float32 number that does.
     """
     exact = np.asarray(thresholds, np.float64)
     rounded = exact.astype(dtype)
@@ -42,13 +56,21 @@ def rank_cells(thresholds: Any, dtype: Any) -> dict[str, Any]:
     origin = narrow[0]
     width = max(float(narrow[-1]) - float(origin), 2.0**-40)
     in_1 = np.float32((count - 1) / width)
-    # The same operations in the same order as `Ranks::rank` in folds.cuh.
-    cells = np.clip((narrow - origin) * in_1, 0, count - 1).astype(np.int64)
-    before = np.concatenate([[0], np.bincount(cells, minlength=count).cumsum()])
+    # The same operations in the same order as `Ranks::cell` in folds.cuh.
+    places = np.clip((narrow - origin) * in_1, 0, count - 1).astype(np.int64)
+    before = np.concatenate([[0], np.bincount(places, minlength=count).cumsum()])
+    cells = np.empty((count, 4), np.int32)
+    cells[:, 0], cells[:, 1] = before[:-1], before[1:]
+    beyond = np.concatenate([narrow, np.full(2, np.inf, np.float32)])
+    limits = cells.view(np.float32)
+    limits[:, 2], limits[:, 3] = beyond[before[:-1]], beyond[before[:-1] + 1]
+    listed_before = np.concatenate([[0], np.cumsum(listed)])
+    closer = (np.diff(before) > 1) | (listed_before[before[:-1]] < listed_before[before[1:] + 1])
+    limits[closer, 2] = np.nan
     return {
         "thresholds": rounded,
         "ranks": len(exact) + 1,
-        "cells": before.astype(np.int32),
+        "cells": cells,
         "cell_count": count,
         "origin": float(origin),
         "cells_in_1": float(in_1),

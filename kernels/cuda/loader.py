@@ -14,11 +14,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .sources import FILES, Parameter, Signature, signatures, source
+from .arguments import check_place, check_rows, checked
+from .sources import FILES, Signature, signatures, source
 
 _OLDEST_CUPY = (13, 6)
 _OLDEST_CAPABILITY = 75
-_FUSED_CAPABILITY = 80
+# Entries of rows up to which products of halves are folded on the tensor cores and never stored, by
+# the compute capability from which that holds.  On an H200 (9.0) 8192 x 8192 pairs take 65, 95 and
+# 149 us at d = 64, 128 and 256, and 89, 92 and 110 us by cuBLAS and a fold; for 8.x it is the model
+# that says so.
+_FUSED_DEPTHS = {90: 96, 80: 256}
 _MOST_BLOCKS = 2**31 - 1, 2**16 - 1, 2**16 - 1
 _INSTALL = "pip install 'superpos_fast[cuda13]' or 'superpos_fast[cuda12]'"
 OPTIONS = ("-std=c++17",)
@@ -47,8 +52,8 @@ class Device(Protocol):
     def function(self, file: str, kernel: str) -> Callable[..., None]:
         """Return a kernel, called with a grid, a block and arguments."""
 
-    def multiply(self, left: Any, right: Any, out: Any, tf32: bool) -> None:
-        """Write left right^T, rows as they lie, without less precision than float32 sums.
+    def multiply(self, left: Any, right: Any, out: Any, add: bool, tf32: bool) -> None:
+        """Write left right^T or `add` it, without less precision than float32 sums.
 
         Entries are multiplied as they are, but for `tf32`.
         """
@@ -64,9 +69,10 @@ class Module:
         self._lock = threading.Lock()
 
     @property
-    def fuses(self) -> bool:
-        """Whether the device has the kernels that multiply on tensor cores."""
-        return self.device.capability >= _FUSED_CAPABILITY
+    def fused_depth(self) -> int:
+        """Entries up to which products of rows are folded on the tensor cores; 0 if none are."""
+        depths = (_FUSED_DEPTHS[c] for c in _FUSED_DEPTHS if self.device.capability >= c)
+        return next(depths, 0)
 
     def stream(self, number: int) -> Any:
         """Return the stream of a call's thread of that number, on the device, which is current.
@@ -91,11 +97,7 @@ class Module:
             If an array lies on another device or is not laid out as its strides say.
         """
         signature = signatures()[kernel]
-        names = [parameter.name for parameter in signature.parameters]
-        if set(names) != set(arguments):
-            wrong = ", ".join(sorted(set(names) ^ set(arguments)))
-            raise TypeError(f"{kernel}: must be given {', '.join(names)}, not so: {wrong}")
-        values = [self._checked(signature, p, arguments) for p in signature.parameters]
+        values = checked(kernel, self.device, arguments)
         if len(grid) > 3 or any(
             not 0 <= operator.index(blocks) <= most
             for blocks, most in zip(grid, _MOST_BLOCKS, strict=False)
@@ -106,19 +108,21 @@ class Module:
         if 0 in grid:
             return
         block = (signature.threads,)
-        self._function(signature)(tuple(grid), block, tuple(values), shared_mem=shared)
+        self._function(signature)(tuple(grid), block, values, shared_mem=shared)
 
-    def multiply(self, left: Any, right: Any, out: Any, *, tf32: bool = False) -> None:
+    def multiply(
+        self, left: Any, right: Any, out: Any, *, add: bool = False, tf32: bool = False
+    ) -> None:
         """Write the products of all rows of two sides: out[i, j] = sum_k left[i, k] right[j, k].
 
         float16 or float32 rows, summed in float32 (never in fp16 between the parts of a split sum),
         and multiplied as they are but for `tf32`, which no bound of ours is about; `out` is float16
-        or float32.  All are C-contiguous.
+        or float32, and with `add` they are added to it.  Rows are in one piece each.
         """
         for name, array in (("left", left), ("right", right), ("out", out)):
-            self._check_place(f"multiply: {name}", array)
-            if array.ndim != 2 or not array.flags.c_contiguous:
-                raise ValueError(f"multiply: {name} must be rows that lie together")
+            check_place(f"multiply: {name}", array, self.device)
+            apart = array.strides[0] // array.itemsize if array.ndim == 2 else 0
+            check_rows(f"multiply: {name}", array, apart)
         if left.dtype != right.dtype or (left.dtype, out.dtype) not in _PRODUCTS:
             types = f"{left.dtype}, {right.dtype} and {out.dtype}"
             raise TypeError(f"multiply: must be float16 or float32 on both sides, got {types}")
@@ -126,67 +130,15 @@ class Module:
             shapes = f"{left.shape}, {right.shape} and {out.shape}"
             raise ValueError(f"multiply: shapes must be (m, d), (n, d) and (m, n), got {shapes}")
         if out.size:
-            self.device.multiply(left, right, out, tf32)
+            self.device.multiply(left, right, out, add, tf32)
 
     def _function(self, signature: Signature) -> Callable[..., None]:
-        with self._lock:
-            if signature.name not in self._functions:
-                self._functions[signature.name] = self.device.function(
-                    signature.file, signature.name
-                )
-            return self._functions[signature.name]
-
-    def _checked(self, signature: Signature, parameter: Parameter, arguments: Any) -> Any:
-        name = f"{signature.name}: {parameter.name}"
-        value = arguments[parameter.name]
-        if not parameter.pointer:
-            assert parameter.type is not None
-            return scalar(name, value, parameter.type)
-        self._check_place(name, value)
-        if parameter.type is None:
-            check_rows(name, value, arguments[f"{_prefix(parameter.name)}stride"])
-        elif value.dtype != parameter.type:
-            raise TypeError(f"{name} must be of {parameter.type.__name__}, got {value.dtype}")
-        elif not value.flags.c_contiguous:
-            raise ValueError(f"{name} must be C-contiguous, got strides {value.strides}")
-        return value
-
-    def _check_place(self, name: str, value: Any) -> None:
-        if not isinstance(value, self.device.arrays.ndarray):
-            raise TypeError(f"{name} must be an array on the device, got {type(value).__name__}")
-        if value.device.id != self.device.number:
-            number = value.device.id
-            raise ValueError(f"{name} must lie on device {self.device.number}, got device {number}")
-
-
-def scalar(name: str, value: Any, kind: type[np.generic]) -> np.generic:
-    """Return a number of a parameter's type; only one that this type holds exactly."""
-    if issubclass(kind, np.integer):
-        number = operator.index(value)
-        limits = np.iinfo(kind)
-        if not limits.min <= number <= limits.max:
-            raise TypeError(f"{name} must be of {kind.__name__}, got {number}")
-        return kind(number)
-    if not isinstance(value, float | int | np.floating):
-        raise TypeError(f"{name} must be a number, got {type(value).__name__}")
-    with np.errstate(over="ignore"):
-        cast = kind(value)
-    if float(cast) != float(value):
-        raise TypeError(f"{name} must be a {kind.__name__}, got {float(value)!r} between two")
-    return cast
-
-
-def check_rows(name: str, array: Any, stride: Any) -> None:
-    """Check that rows of any type lie `stride` elements apart, each in one piece."""
-    size = array.dtype.itemsize
-    if array.ndim != 2 or (array.shape[1] > 1 and array.strides[1] != size):
-        raise ValueError(f"{name} must be rows, each in one piece, got strides {array.strides}")
-    if len(array) > 1 and array.strides[0] != operator.index(stride) * size:
-        raise ValueError(f"{name} must have rows {stride} apart, got strides {array.strides}")
-
-
-def _prefix(name: str) -> str:
-    return "" if name == "data" else f"{name}_"
+        function = self._functions.get(signature.name)
+        if function is None:
+            with self._lock:
+                function = self.device.function(signature.file, signature.name)
+                self._functions[signature.name] = function
+        return function
 
 
 _HALF, _FLOAT = np.dtype(np.float16), np.dtype(np.float32)
@@ -289,8 +241,8 @@ class CudaDevice:
                 ) from None
         return module
 
-    def multiply(self, left: Any, right: Any, out: Any, tf32: bool) -> None:
-        """Write left right^T by cuBLAS, its compute type pinned, on the current stream.
+    def multiply(self, left: Any, right: Any, out: Any, add: bool, tf32: bool) -> None:
+        """Write or add left right^T by cuBLAS, its compute type pinned, on the current stream.
 
         `cupy.matmul` would take TF32 where CUPY_TF32=1, and never writes float32 from float16.
         """
@@ -298,19 +250,22 @@ class CudaDevice:
 
         handle = self.arrays.cuda.device.get_cublas_handle()
         (m, depth), n = left.shape, len(right)
-        one, zero = np.ones(1, np.float32), np.zeros(1, np.float32)
         modes = cublas.getMathMode(handle), cublas.getPointerMode(handle)
         cublas.setMathMode(handle, _WHOLE_SUMS)
         cublas.setPointerMode(handle, cublas.CUBLAS_POINTER_MODE_HOST)
         kinds = [_CUDA_TYPES[array.dtype.name] for array in (right, left, out)]
+        # From row to row; of a single row that may say nothing.
+        steps = [max(array.strides[0] // array.itemsize, array.shape[1])
+                 for array in (right, left, out)]  # fmt: skip
         compute = _COMPUTE_32F if left.dtype == np.float16 else _COMPUTE_32F_PEDANTIC
         compute = _COMPUTE_32F_TF32 if tf32 else compute
         try:
             # cuBLAS counts columns first: its out^T = right left^T is our out.
             cublas.gemmEx(
                 handle, cublas.CUBLAS_OP_T, cublas.CUBLAS_OP_N, n, m, depth,
-                one.ctypes.data, right.data.ptr, kinds[0], depth, left.data.ptr, kinds[1], depth,
-                zero.ctypes.data, out.data.ptr, kinds[2], n, compute, _DEFAULT_ALGORITHM,
+                _ONE.ctypes.data, right.data.ptr, kinds[0], steps[0],
+                left.data.ptr, kinds[1], steps[1], (_ONE if add else _ZERO).ctypes.data,
+                out.data.ptr, kinds[2], steps[2], compute, _DEFAULT_ALGORITHM,
             )  # fmt: skip
         finally:
             cublas.setMathMode(handle, modes[0])
@@ -323,3 +278,4 @@ _CUDA_TYPES = {"float32": 0, "float16": 2}
 _COMPUTE_32F, _COMPUTE_32F_PEDANTIC, _COMPUTE_32F_TF32 = 68, 69, 77
 _DEFAULT_ALGORITHM = -1
 _WHOLE_SUMS = 16
+_ONE, _ZERO = np.ones(1, np.float32), np.zeros(1, np.float32)

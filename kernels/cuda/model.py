@@ -6,16 +6,16 @@
 - *fused*: products stay in registers, 2 d P / M + c P / E, with M the rate of `mma.sync` from a
   kernel of ours, c instructions a pair in the fold and E the rate of these.
 
-Of the rates here only 798 TFLOP/s (bf16) and 3.0 TB/s of the H100 come from a measurement; the
-others are scaled from data sheets.
+The H200's rates come from measurements of ours (`bench/cuda.md`), and 798 TFLOP/s (bf16) and 3.0
+TB/s of the H100 from others'; the rest are scaled from data sheets.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Instructions a pair of a fold in registers: scale, bound, its rounding, two comparisons, a vote.
-FOLD_INSTRUCTIONS = 6
+# Instructions a pair of a fold in registers, by its time: 39 us for 8192 x 8192 pairs on an H200.
+FOLD_INSTRUCTIONS = 19
 FEW, MANY = 1024, 4096  # depths between which cuBLAS's rate rises
 
 
@@ -44,6 +44,12 @@ DEVICES = {
         {"float32": (48, 52), "float16": (650, 780)},
         {"float16": (450, 500)},
         132 * 128 * 1.6e-3,
+    ),
+    "H200": Rates(
+        3.2,  # what a fold reads; copies are at 4.1
+        {"float32": (49, 50), "float16": (660, 800)},
+        {"float16": (330, 330)},
+        132 * 128 * 1.98e-3,
     ),
     "B200": Rates(
         6.8,

@@ -30,6 +30,25 @@ DEVICE void narrow(double x, float& out) {
   asm("cvt.rn.f32.f64 %0, %1;" : "=f"(out) : "d"(x));
 }
 
+// The same number, of which the compiler does not know that: what follows from it is not kept in
+// registers from one turn of a loop to the next.
+DEVICE int anew(int number) {
+  asm volatile("" : "+r"(number));
+  return number;
+}
+
+// A number that is not kept in a register for who reads it again.
+DEVICE float glance(const float* at) {
+  float number;
+  asm volatile("ld.global.f32 %0, [%1];" : "=f"(number) : "l"(at));
+  return number;
+}
+DEVICE double glance(const double* at) {
+  double number;
+  asm volatile("ld.global.f64 %0, [%1];" : "=d"(number) : "l"(at));
+  return number;
+}
+
 #if __CUDA_ARCH__ >= 800
 DEVICE u32 shared_address(const void* place) {
   return (u32)__cvta_generic_to_shared(place);

@@ -15,9 +15,11 @@ from .loader import Module
 from .screening import Screens
 from .team import Team
 from .tile_folds import BestFold
-from .values import FUSED_DEPTH, Values
+from .values import Values
 
 _TIMES = 5
+# Launches follow one another without a wait until so many seconds, or so many times.
+_LEAST_TIME, _MOST_AT_ONCE = 2e-3, 20
 # Of products: what is multiplied, what is kept of it, and whether by TF32.
 _PRODUCTS = {
     "float16": ("float16", "float16", False),
@@ -26,22 +28,28 @@ _PRODUCTS = {
     "tf32": ("float32", "float32", True),
 }
 _ERROR = Error(1e-3, 1e-3)
+# Entries of rows whose products are stored, and of the shortest that are not.
+_STORED_DEPTH, _LEAST_DEPTH = 1024, 32
 
 
 class Measured(NamedTuple):
-    """Rates of a device: products by name and the fused kernel in TFLOP/s, copies in TB/s."""
+    """Rates of a device: products by name in TFLOP/s, folds of stored tiles in TB/s they read.
+
+    `fused` has what the fused kernel takes, in ps: of a pair, and besides of each of its entries.
+    """
 
     products: dict[str, float]
-    copies: float
-    fused: float | None
+    folds: float
+    fused: tuple[float, float]
+    fused_depth: int
 
     def expected(self, depth: int, codes: bool, rows: int) -> float:
         """Return the seconds that the model has for all pairs of that many rows."""
         library = {kind: (self.products[kind],) * 2 for kind in ("float32", "float16")}
-        fuses = self.fused is not None and depth <= FUSED_DEPTH
-        # The rate of the fused kernel is that with its fold.
-        fused = {"float16": (self.fused or 1.0,) * 2}
-        rates = model.Rates(self.copies, library, fused, instructions=float("inf"))
+        fold, each = self.fused
+        fused = {"float16": (2.0 / each,) * 2}
+        rates = model.Rates(self.folds, library, fused, model.FOLD_INSTRUCTIONS / fold)
+        fuses = depth <= self.fused_depth
         way = ("fused" if fuses else "float16 tile") if codes else "float32 tile"
         return model.seconds(rates, way, rows, depth)
 
@@ -73,14 +81,17 @@ def measure(number: int | None, side: int, say: Callable[[str], None]) -> Measur
 
         copies = 2.0 * source.nbytes / _best(arrays, copy)
         say(f"copies of {source.nbytes >> 20} MiB: {copies / 1e12:.4g} TB/s read and written")
-    folded, fused = _folded(module, side, 4 * FUSED_DEPTH), None
-    folded *= 2.0 * side**2
+    folded = 2.0 * side**2 / _folding(module, side, _STORED_DEPTH)
     say(f"ours, fold of a tile: {folded / 1e12:.4g} TB/s read, {folded / copies:.2f} of a copy's")
-    if module.fuses:
-        fused = _folded(module, side, FUSED_DEPTH) * 2e-12 * FUSED_DEPTH * side**2
-        share = fused / products["float16"]
-        say(f"ours, fused, d = {FUSED_DEPTH}: {fused:.4g} TFLOP/s, {share:.2f} of cuBLAS's")
-    return Measured(products, copies / 1e12, fused)
+    fused, most = (1.0, 1.0), module.fused_depth
+    if most:
+        least, long = (_folding(module, side, depth) for depth in (_LEAST_DEPTH, most))
+        each = max(1e-3, (long - least) / (most - _LEAST_DEPTH) / side**2 * 1e12)
+        fused = max(1e-3, least / side**2 * 1e12 - _LEAST_DEPTH * each), each
+        rate = 2e-12 * most * side**2 / long
+        say(f"ours, fused, d = {most}: {rate:.4g} TFLOP/s, {rate / products['float16']:.2f} of "
+            f"cuBLAS's; {fused[0]:.3g} ps a pair and {each:.3g} an entry")  # fmt: skip
+    return Measured(products, folded / 1e12, fused, most)
 
 
 def _product(module: Module, side: int, kind: str, kept: str, tf32: bool) -> float:
@@ -91,8 +102,8 @@ def _product(module: Module, side: int, kind: str, kept: str, tf32: bool) -> flo
     return 2e-12 * side**3 / _best(arrays, lambda: module.multiply(left, left, out, tf32=tf32))
 
 
-def _folded(module: Module, side: int, depth: int) -> float:
-    """Return how often a second a tile of float16 rows is folded: multiplied before, or fused."""
+def _folding(module: Module, side: int, depth: int) -> float:
+    """Return the seconds that a fold of a tile of float16 rows takes, stored before or fused."""
     rows = np.random.default_rng(0).standard_normal((side, depth), dtype=np.float32)
     surveyed = rows, *reference.survey(rows)[:2]
     with Team([module]) as team:
@@ -103,16 +114,18 @@ def _folded(module: Module, side: int, depth: int) -> float:
         fold.aim(_ERROR, np.full(side, 2.0), np.full(side, np.inf))
         buffer = team.arrays.empty(side * side, np.float32)
         values = Values(place, buffer, (halves, halves), (0, side, 0, side), None, _ERROR)
-        return 1.0 / _best(team.arrays, lambda: fold.screen(values, None))
+        return _best(team.arrays, lambda: fold.list_near(values))
 
 
 def _best(arrays: Any, work: Callable[[], None]) -> float:
-    """Return the least of some times, the first one apart."""
-    seconds = []
-    for _ in range(1 + _TIMES):
+    """Return the least of some times, the first one apart; what is short several times at once."""
+    seconds, count = [], 1
+    for _ in range(2 + _TIMES):
         arrays.cuda.Device().synchronize()
         begin = time.perf_counter()
-        work()
+        for _ in range(count):
+            work()
         arrays.cuda.Device().synchronize()
-        seconds.append(time.perf_counter() - begin)
+        seconds.append((time.perf_counter() - begin) / count)
+        count = max(1, min(_MOST_AT_ONCE, round(_LEAST_TIME / seconds[-1])))
     return min(seconds[1:])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .packed import UNIT, Halves, Units, padded_depth
+from .packed import UNIT, Halves, Units, chain, products
 from .team import Team
 from .values import Decider, Values
 
@@ -26,9 +26,12 @@ class HalfCoder:
         Whether rounding draws: it does not.
     two_sided : bool
         Whether a row is coded differently as a row and as a column.
+    finds_gates : bool
+        Folds find gates where there are none yet, in peaks.
     """
 
     draws = two_sided = False
+    finds_gates = True
     levels, cost = (2**11, 2**11), 0.125
 
     def __init__(self, team: Team) -> None:
@@ -58,7 +61,7 @@ class Screens:
 
     def chain(self, depth: int) -> int:
         """Return the roundings that a product goes through in whatever order it is added up."""
-        return padded_depth(depth) + 1
+        return chain(depth)
 
     def room(self, rows: int, depth: int) -> Any:
         """Return memory for so many unit rows, a multiple of the unit."""
@@ -79,9 +82,8 @@ class Screens:
         """Return the float32 dot products of all unit rows of two small sets."""
         module = self._team.here().module
         out = self._team.arrays.empty((left.rows, right.rows), np.float32)
-        module.multiply(
-            left.entries(module, 0, left.rows), right.entries(module, 0, right.rows), out
-        )
+        products(module, left.entries(module, 0, left.rows),
+                 right.entries(module, 0, right.rows), out)  # fmt: skip
         return out.get()
 
     def screen(

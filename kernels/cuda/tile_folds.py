@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..records import EXACT, Error, Footprint, Listed
-from .formats import rank_cells
+from .formats import rank_cells, rank_copies
+from .gates import Gates
 from .team import Team
 from .values import Cosines, Decider, Values
 
@@ -22,15 +23,16 @@ from .values import Cosines, Decider, Values
 # k-th largest peak is then close to the k-th largest value.
 _GROUPS_EACH, _FEWEST_GROUPS = 2, 8
 _LEAST_WIDTH = 8
-_SHARED_BYTES = 48 * 1024
+# Decided pairs from which those that reach their gates are sifted out on the device: a launch and a
+# wait take as long as to copy and to look at so many.
+_SIFTED = 1 << 13
 
 
 class Listing:
-    """Room on a device for listed pairs, with their values."""
+    """Room on a device for listed pairs, with their values; `found` counts them."""
 
-    def __init__(self, arrays: Any, room: int, dtype: Any) -> None:
-        self._arrays, self.room = arrays, room
-        self.found = arrays.zeros(1, np.uint32)
+    def __init__(self, arrays: Any, found: Any, room: int, dtype: Any) -> None:
+        self.found, self.room = found, room
         self.rows, self.columns = arrays.empty(room, np.int32), arrays.empty(room, np.int32)
         self.values = arrays.empty(room, dtype)
 
@@ -44,16 +46,10 @@ class Listing:
             "out_values": self.values,
         }
 
-    def clear(self) -> None:
-        """Forget all pairs."""
-        self.found.fill(0)
-
-    def count(self) -> int:
-        """Return how many pairs there are, whether they fit or not."""
-        return int(self.found.get()[0])
-
     def take(self, count: int) -> tuple[Any, Any, Any]:
         """Return the first pairs' rows, columns and values on the host."""
+        if not count:
+            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
         rows, columns, values = (
             part[:count].get() for part in (self.rows, self.columns, self.values)
         )
@@ -67,10 +63,12 @@ class _TileFold:
         place = team.here()
         self._arrays, self._place = team.arrays, place
         self._magnitude = int(magnitude)
-        self._near = Listing(team.arrays, room, np.float32)
-        self._sure = Listing(team.arrays, room, np.float64)
+        self._found = team.arrays.zeros(2, np.uint32)
+        self._near = Listing(team.arrays, self._found[:1], room, np.float32)
+        self._sure = Listing(team.arrays, self._found[1:], room, np.float64)
         self._cosines = team.arrays.empty(room, np.float64)
-        self._open_pairs, self._is_decided = 0, False
+        self._open_pairs, self._sure_pairs = 0, 0
+        self._is_decided = self._is_sifted = False
         self.error = EXACT
 
     @property
@@ -84,37 +82,47 @@ class _TileFold:
         if not looked:
             nothing = np.empty(0, np.int64)
             return Listed(nothing, nothing)
-        if not self._is_decided:
-            return Listed(*self._near.take(looked)[:2], None, looked)
-        return Listed(*self._sure.take(self._sure.count()), looked)
+        if self._is_sifted:
+            return Listed(*self._sure.take(self._sure_pairs), looked)
+        cosines = self._cosines[:looked].get() if self._is_decided else None
+        return Listed(*self._near.take(looked)[:2], cosines, looked)
 
     def _begin(self, error: Error) -> None:
         self.error = error
-        self._open_pairs, self._is_decided = 0, False
+        self._open_pairs, self._is_decided, self._is_sifted = 0, False, False
 
-    def _decide(self, decider: Decider | None, kernel: str, **arguments: Any) -> None:
-        """Decide the pairs that are open, if that can be done here, and sift them."""
-        self._is_decided = decider is not None
-        if decider is None:
+    def _count(self) -> None:
+        """Look how many pairs were listed, whether they fit or not."""
+        self._open_pairs, self._sure_pairs = self._found.get().tolist()
+
+    def _decide(self, decider: Decider | None, kernel: str, fewest: int, **arguments: Any) -> None:
+        """Decide the pairs that are open, if that can be done here, and sift `fewest` or more."""
+        self._count()
+        pairs = self._open_pairs
+        if decider is None or pairs == 0 or self.open:
             return
         near = self._near
-        decider.cosines(near, self._cosines)
-        self._sure.clear()
+        decider.cosines(near, pairs, self._cosines)
+        self._is_decided, self._is_sifted = True, pairs >= fewest
+        if not self._is_sifted:
+            return
         self._launch(
-            kernel, (_blocks_of(near.room),), cosines=self._cosines, pair_rows=near.rows,
+            kernel, (_blocks_of(pairs),), cosines=self._cosines, pair_rows=near.rows,
             pair_columns=near.columns, pairs=near.found, pair_room=near.room,
             magnitude=self._magnitude, **arguments, **self._sure.arguments(),
         )  # fmt: skip
+        self._count()
 
     def _launch(self, kernel: str, grid: tuple[int, ...], **arguments: Any) -> None:
         self._place.module.launch(kernel, grid, **arguments)
 
     def _listed_of(self, cosines: Cosines, row: int, rows: int) -> tuple[Any, Any, Any] | None:
         """List pairs of some rows of a piece; None if they do not fit."""
-        self._sure.clear()
+        self._found.fill(0)
         self._fold_rows(cosines, row, rows)
-        count = self._sure.count()
-        return self._sure.take(count) if count <= self._sure.room else None
+        self._count()
+        fit = self._sure_pairs <= self._sure.room
+        return self._sure.take(self._sure_pairs) if fit else None
 
     def _fold_rows(self, cosines: Cosines, row: int, rows: int) -> None:
         raise NotImplementedError
@@ -150,6 +158,8 @@ class BestFold(_TileFold):
     ) -> None:
         super().__init__(team, max(room, piece), magnitude)
         self._per, self._k = per, k
+        lines = max(rows + columns, 2 * piece)
+        self._gates = Gates(team.arrays, self._place.module, lines)
 
     @staticmethod
     def footprint(piece: int, *, per: str, k: int) -> Footprint:
@@ -161,31 +171,28 @@ class BestFold(_TileFold):
     def aim(self, error: Error, row_gates: Any, column_gates: Any) -> None:
         """Set what cosines must reach to matter: float64 a row and a column."""
         self._begin(error)
-        self._blind = bool(np.isneginf(row_gates).any() or np.isneginf(column_gates).any())
-        wide = row_gates, column_gates
-        self._exact = [self._arrays.asarray(np.array(gates, np.float64)) for gates in wide]
-        if error != EXACT:
-            self._gates = [self._arrays.asarray(float32_below(gates)) for gates in wide]
+        self._gates.set(row_gates, column_gates)
 
     def screen(self, values: Values, decider: Decider | None) -> None:
         """Fold a tile; where too many pairs reach their gates, raise these first, once."""
-        if self._blind:
+        blind = self._gates.blind
+        if blind:
             self._raise(values)
         self._list(values, decider)
-        if self.open and not self._blind:
+        if self.open and not blind:
             self._raise(values)
             self._list(values, decider)
 
     def _list(self, values: Values, decider: Decider | None) -> None:
-        self._near.clear()
-        rows, columns = self._gates
+        self._found.fill(0)
+        self.list_near(values)
+        self._decide(decider, "sift_list", _SIFTED, **self._gates.exact())
+
+    def list_near(self, values: Values) -> None:
+        """List what may reach its gates."""
         values.fold(
-            "list", magnitude=self._magnitude, row_gates=rows, column_gates=columns,
-            **self._near.arguments(),
-        )  # fmt: skip
-        exact_rows, exact_columns = self._exact
-        self._decide(decider, "sift_list", row_gates=exact_rows, column_gates=exact_columns)
-        self._open_pairs = self._near.count()
+            "list", magnitude=self._magnitude, **self._gates.narrow(), **self._near.arguments()
+        )
 
     def _raise(self, values: Values) -> None:
         """Raise gates to what the tile's values prove: each line's k-th largest peak."""
@@ -200,27 +207,12 @@ class BestFold(_TileFold):
             row_groups=row_groups, column_peaks=column_peaks,
         )  # fmt: skip
         if self._per == "all":
-            gate = self._arrays.full(1, -np.inf, np.float32)
-            self._raise_side(row_peaks, 1, values.rows * row_groups, (0, 1), gate)
-            self._gates[0] = self._arrays.maximum(self._gates[0], gate)
-        else:
-            self._raise_side(row_peaks, values.rows, row_groups, (row_groups, 1), self._gates[0])
+            self._gates.raise_all(row_peaks, self._k)
+            return
+        self._gates.raise_side(0, row_peaks, row_groups, self._k)
         if self._per == "both":
-            steps = 1, values.columns
-            self._raise_side(column_peaks, values.columns, column_groups, steps, self._gates[1])
-        raised = [gates.astype(np.float64) for gates in self._gates]
-        self._exact = [
-            self._arrays.maximum(gates, higher)
-            for gates, higher in zip(self._exact, raised, strict=True)
-        ]
-
-    def _raise_side(
-        self, peaks: Any, lines: int, groups: int, steps: tuple[int, int], gates: Any
-    ) -> None:
-        self._launch(
-            "raise_gates", (ceil(lines / 8),), peaks=peaks, lines=lines, groups=groups,
-            line_stride=steps[0], group_stride=steps[1], k=self._k, gates=gates,
-        )  # fmt: skip
+            self._gates.raise_side(1, column_peaks, column_groups, self._k)
+            self._gates.share(values.shift)
 
     def _group_sizes(self, rows: int, columns: int) -> tuple[int, int]:
         """Return how many columns of a row, and rows of a column, have one peak."""
@@ -234,10 +226,8 @@ class BestFold(_TileFold):
         return width, _power_of_two(max(1, rows // groups), rows)
 
     def _fold_rows(self, cosines: Cosines, row: int, rows: int) -> None:
-        row_gates, column_gates = self._exact
         cosines.fold(
-            "list_f64", row, rows, magnitude=self._magnitude,
-            row_gates=row_gates[row : row + rows], column_gates=column_gates,
+            "list_f64", row, rows, magnitude=self._magnitude, **self._gates.exact_of(row, rows),
             **self._sure.arguments(),
         )  # fmt: skip
 
@@ -260,16 +250,16 @@ class RanksFold(_TileFold):
         super().__init__(team, max(room, piece), magnitude)
         arrays, ranks = team.arrays, len(thresholds) + 1
         self._counts = arrays.zeros(ranks, np.uint64)
-        shared = 4 * ranks if 4 * ranks <= _SHARED_BYTES else 0
-        self._shared = shared
+        copies = rank_copies(ranks)
+        self._shared = 4 * ranks * copies
         common = {
             "listed": arrays.asarray(listed.astype(np.uint8)),
             "counts": self._counts,
-            "shared_counts": int(shared > 0),
+            "copies": copies,
         }
         self._asked = {}
         for dtype in np.float32, np.float64:
-            cells = rank_cells(thresholds, dtype)
+            cells = rank_cells(thresholds, listed, dtype)
             for name in "thresholds", "cells":
                 cells[name] = arrays.asarray(cells[name])
             self._asked[dtype] = cells | common
@@ -279,7 +269,7 @@ class RanksFold(_TileFold):
         """Return the bytes of a fold."""
         del piece
         # Thresholds in two precisions with up to 64 cells or 4 a threshold, flags and counts.
-        return Footprint(2 * 4 * (64 + 4 * thresholds) + (12 + 1 + 8) * (thresholds + 2))
+        return Footprint(2 * 16 * (64 + 4 * thresholds) + (12 + 1 + 8) * (thresholds + 2))
 
     def aim(self, error: Error) -> None:
         """Begin a tile, or a piece."""
@@ -291,13 +281,13 @@ class RanksFold(_TileFold):
 
     def screen(self, values: Values, decider: Decider | None) -> None:
         """Fold a tile."""
-        self._near.clear()
+        self._found.fill(0)
         values.fold(
             "ranks", shared=self._shared, magnitude=self._magnitude, **self._asked[np.float32],
             **self._near.arguments(),
         )  # fmt: skip
-        self._decide(decider, "sift_ranks", shared=self._shared, **self._asked[np.float64])
-        self._open_pairs = self._near.count()
+        # Sifting counts those that are not listed.
+        self._decide(decider, "sift_ranks", 1, shared=self._shared, **self._asked[np.float64])
 
     def _fold_rows(self, cosines: Cosines, row: int, rows: int) -> None:
         cosines.fold(
@@ -362,9 +352,3 @@ def _above(count: int) -> int:
 def _power_of_two(most: int, enough: int) -> int:
     """Return the largest power of two that is not above; none needs to be above `enough`."""
     return min(1 << (most.bit_length() - 1), max(_LEAST_WIDTH, _above(enough)))
-
-
-def float32_below(values: Any) -> Any:
-    """Return the largest float32 not above each value."""
-    nearest = np.asarray(values, np.float64).astype(np.float32)
-    return np.where(nearest <= values, nearest, np.nextafter(nearest, np.float32(-np.inf)))

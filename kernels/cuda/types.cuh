@@ -9,6 +9,7 @@ typedef unsigned long long u64;
 // few registers for some kernels and spills.
 #define KERNEL(NAME) extern "C" __global__ void __launch_bounds__(256, 2) NAME
 #define DEVICE [[maybe_unused]] static __device__ __forceinline__
+#define DEVICE_METHOD __device__ __forceinline__
 
 struct Half {
   u16 bits;

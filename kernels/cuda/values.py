@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from .formats import ACROSS, FUSED_SHARED
+from .formats import ACROSS, FUSED_COLUMNS, FUSED_ROWS, FUSED_SHARED
 from .loader import Module
-from .packed import Halves, Units
+from .packed import UNIT, Halves, Units, products
 from .resident import DeviceRows
 from .team import Place
 
-# Rows up to which products of halves are folded on the tensor cores and never stored, by the model
-# of both ways' traffic (NVIDIA A100 and H100).
-FUSED_DEPTH = 256
+# Parts of a tile's height that are multiplied by themselves, each only with columns where it has
+# pairs: of a tile on the diagonal five eighths.
+_STRIPS = 4
 # Blocks of a fold at most, so that their shared counts are added up seldom.
 _MOST_BLOCKS = 4096
 
@@ -53,16 +53,17 @@ class Values:
         # Rows of padding beside it, so that a row of the tile is read 16 bytes at a time.
         self._stride = min(ceil(self.columns / 8) * 8, right.padded - column)
         self._is_half = isinstance(left, Halves)
-        self._fuses = self._is_half and place.module.fuses and left.stride <= FUSED_DEPTH
+        self._fuses = self._is_half and left.stride <= place.module.fused_depth
         self._stored: Any = None
         module = place.module
+        self.shift = tile_shift(shift, row, column)
         self._common = {
             "rows": self.rows,
             "columns": self.columns,
             "scale": 1.0 / (left.SCALE * right.SCALE),
             "row_bounds": left.bounds(module, error)[0][row:row_end],
             "column_bounds": right.bounds(module, error)[1][column:column_end],
-            "shift": tile_shift(shift, row, column),
+            "shift": self.shift,
         }
 
     def blocks(self, kernel: str) -> int:
@@ -74,7 +75,7 @@ class Values:
         """Fold the tile, by the kernel of that name for values of this kind."""
         module = self._place.module
         if self._fuses and kernel in ("list", "ranks"):
-            grid = ceil(self.columns / 128), ceil(self.rows / 128)
+            grid = ceil(self.columns / FUSED_COLUMNS), ceil(self.rows / FUSED_ROWS)
             left, right = self._entries()
             depth = self._sides[0].stride
             module.launch(
@@ -104,7 +105,14 @@ class Values:
             size = self.rows * self._stride
             flat = self._buffer.view(np.float16 if self._is_half else np.float32)[:size]
             left, right = self._entries()
-            self._place.module.multiply(left, right, flat.reshape(self.rows, self._stride))
+            out = flat.reshape(self.rows, self._stride)
+            # Where not all rows have pairs with all columns, strips as far as there are pairs.
+            height = ceil(self.rows / (_STRIPS if self.shift < self.rows else 1))
+            for row in range(0, self.rows, height):
+                some = slice(row, min(row + height, self.rows))
+                first = max(0, row - self.shift) // UNIT * UNIT
+                if first < self._stride:
+                    products(self._place.module, left[some], right[first:], out[some, first:])
             self._stored = flat
         return self._stored
 
@@ -124,10 +132,10 @@ class Decider:
             "first_column": column,
         }
 
-    def cosines(self, listing: Any, out: Any) -> None:
+    def cosines(self, listing: Any, pairs: int, out: Any) -> None:
         """Write the deciding cosines of the listed pairs."""
         self._module.launch(
-            "cosines_listed", (min(ceil(listing.room / 32), 2048),), rows=listing.rows,
+            "cosines_listed", (min(ceil(pairs / 32), 2048),), rows=listing.rows,
             columns=listing.columns, found=listing.found, room=listing.room, out=out,
             **self._arguments,
         )  # fmt: skip

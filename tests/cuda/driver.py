@@ -28,11 +28,10 @@ def emulated_devices(count=2, capability=80):
         yield patch
 
 
-def small_tiles(patch, side=64, stripe=8):
-    """Cut work so that a few hundred rows are many tiles, in stripes and between them."""
+def small_tiles(patch, side=64):
+    """Cut work so that a few hundred rows are many tiles."""
     patch.setattr(entry, "_SMALLEST_SIDE", side)
     patch.setattr(entry, "_LARGEST_SIDE", 2 * side)
-    patch.setattr(entry, "_STRIPE", stripe)
 
 
 def on_device(array, number=0):

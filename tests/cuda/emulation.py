@@ -137,11 +137,11 @@ class EmulatedDevice:
         if function(shape, ctypes.c_size_t(shared), ctypes.c_uint(self.seed), pointers):
             raise LaunchError(f"{name}: {library.emu_error().decode()}")
 
-    def multiply(self, left, right, out, tf32):
+    def multiply(self, left, right, out, add, tf32):
         fake_cupy.note([left, right], "multiply")
         fake_cupy.note(out, "multiply", writes=True)
         left, right = (fake_cupy.host(side).astype(np.float32) for side in (left, right))
-        fake_cupy.host(out)[...] = left @ right.T
+        fake_cupy.host(out)[...] = left @ right.T + (fake_cupy.host(out) if add else 0)
 
 
 def extent(array):

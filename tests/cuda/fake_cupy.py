@@ -116,7 +116,9 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
     nbytes = property(lambda self: self._host.nbytes)
     flags = property(lambda self: self._host.flags)
     T = property(lambda self: ndarray(self._host.T))
-    data = property(lambda self: SimpleNamespace(ptr=self._host.ctypes.data))
+    data = property(
+        lambda self: SimpleNamespace(ptr=self._host.ctypes.data, device_id=self._number)
+    )
     device = property(lambda self: SimpleNamespace(id=self._number))
     __cuda_array_interface__ = property(
         lambda self: {"shape": self.shape, "typestr": self.dtype.str, "version": 3}

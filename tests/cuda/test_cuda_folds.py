@@ -6,8 +6,8 @@ import pytest
 from driver import emulated_devices
 from superpos_fast.kernels import reference
 from superpos_fast.kernels.cuda import entry
+from superpos_fast.kernels.cuda.gates import float32_below
 from superpos_fast.kernels.cuda.packed import float32_above
-from superpos_fast.kernels.cuda.tile_folds import float32_below
 from superpos_fast.kernels.records import EXACT, Error
 from superpos_fast.screening import float32_bound
 

@@ -44,7 +44,7 @@ class Problem:
         self.pair = (j + shift > i) & ~np.isnan(self.error)
         left_side, right_side = on_device(*self.halves)
         row_bounds, column_bounds = on_device(*self.bounds)
-        self.grid = -(-columns // 128), -(-rows // 128)
+        self.grid = -(-columns // formats.FUSED_COLUMNS), -(-rows // formats.FUSED_ROWS)
         self.arguments = {
             "left": left_side, "right": right_side, "rows": rows, "columns": columns,
             "depth": self.halves[0].shape[1], "left_stride": self.halves[0].shape[1],
@@ -67,7 +67,7 @@ class Problem:
 @pytest.fixture
 def fused(module, device):
     """The kernels, where the device has these; tensor cores add exactly again afterwards."""
-    assert module.fuses
+    assert module.fused_depth == 256
     library = device._library("fused.cu")
     yield module, library
     library.emu_set_sum_model(0)
@@ -114,9 +114,9 @@ def test_fused_list(fused, shape, magnitude):
         assert all(perhaps[pair] for pair in pairs)
 
 
-@pytest.mark.parametrize("shared", [0, 1])
+@pytest.mark.parametrize("copies", [0, 32])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_fused_ranks(fused, shape, shared):
+def test_fused_ranks(fused, shape, copies):
     module, _ = fused
     problem = Problem(module, *shape, seed=1)
     size = np.where(problem.pair, abs(problem.cosines()), np.nan)
@@ -124,11 +124,11 @@ def test_fused_ranks(fused, shape, shared):
     counts, listing = cp.zeros(12, np.uint64), Listing(shape[0] * shape[1], np.float32)
     cells = {
         k: cp.asarray(v) if isinstance(v, np.ndarray) else v
-        for k, v in formats.rank_cells(thresholds, np.float32).items()
+        for k, v in formats.rank_cells(thresholds, np.zeros(12), np.float32).items()
     }
     problem.launch(
         module, "fused_ranks_f16", magnitude=1, **cells, listed=cp.zeros(12, np.uint8),
-        counts=counts, shared_counts=shared, **listing.arguments,
+        counts=counts, copies=copies, **listing.arguments,
     )  # fmt: skip
     ranks = np.searchsorted(thresholds, size, "right")
     certain = problem.pair.copy()

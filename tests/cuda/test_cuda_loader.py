@@ -1,5 +1,7 @@
 """What a launch refuses, and what a user is told who lacks a part."""
 
+import ctypes
+import itertools
 import re
 import subprocess
 import sys
@@ -12,7 +14,8 @@ import pytest
 import fake_cupy as cp
 import nvrtc
 from conftest import lacking
-from superpos_fast.kernels.cuda import formats, loader, sources
+from superpos_fast.kernels.cuda import arguments as arguments_of
+from superpos_fast.kernels.cuda import formats, loader, packed, sources
 
 SIGNATURES = sources.signatures()
 
@@ -34,7 +37,7 @@ class Recorder:
 
         return launch
 
-    def multiply(self, left, right, out, tf32):
+    def multiply(self, left, right, out, add, tf32):
         self.multiplied.append(out)
 
 
@@ -51,7 +54,8 @@ def module(recorder):
 def arguments(**changes):
     given = {
         "peaks": cp.zeros(12, np.uint64), "lines": 3, "groups": 4, "line_stride": 4,
-        "group_stride": 1, "k": 2, "gates": cp.zeros(3, np.float32),
+        "group_stride": 1, "k": 2, "gates": cp.zeros(3),
+        "narrow": cp.zeros(3, np.float32),
     }  # fmt: skip
     return given | changes
 
@@ -61,7 +65,7 @@ def test_signatures_are_those_of_the_sources():
         "survey", "scale", "unit_rows_f32", "unit_rows_f16", "cosines_listed", "cosines_tile",
         "list_f32", "list_f16", "list_f64", "sift_list", "ranks_f32", "ranks_f16", "ranks_f64",
         "sift_ranks", "total_f32", "total_f64", "peaks_f32", "peaks_f16", "peaks_f64",
-        "raise_gates", "fused_list_f16", "fused_ranks_f16",
+        "raise_gates", "narrow_gates", "fused_list_f16", "fused_ranks_f16",
     }  # fmt: skip
     pages = (sources.FOLDER.parent / "README.md").read_text()
     assert all(f"`{name}`" in pages for name in SIGNATURES)
@@ -72,7 +76,8 @@ def test_signatures_are_those_of_the_sources():
         sources.Parameter("line_stride", np.int64, False, False),
         sources.Parameter("group_stride", np.int64, False, False),
         sources.Parameter("k", np.int32, False, False),
-        sources.Parameter("gates", np.float32, True, False),
+        sources.Parameter("gates", np.float64, True, False),
+        sources.Parameter("narrow", np.float32, True, False),
     )
     for signature in SIGNATURES.values():
         names = [parameter.name for parameter in signature.parameters]
@@ -142,7 +147,7 @@ def test_a_grid_of_none(module, recorder):
         ({"peaks": np.zeros(12, np.uint64)}, "peaks must be an array on the device, got ndarray"),
         ({"gates": np.zeros(1, np.float32)}, "gates must be an array on the device"),
         ({"gates": 1.0}, "gates must be an array on the device, got float"),
-        ({"gates": cp.zeros(3)}, "gates must be of float32, got float64"),
+        ({"narrow": cp.zeros(3)}, "narrow must be of float32, got float64"),
         ({"peaks": cp.zeros((6, 4), np.uint64)[::2]}, "peaks must be C-contiguous"),
         ({"lines": 2**31}, "lines must be of int32, got 2147483648"),
         ({"lines": 3.0}, "float"),
@@ -162,9 +167,9 @@ def test_refused_arguments(module, recorder, changes, problem):
 @pytest.mark.parametrize("value", [0.1, 2.0**-150, 1e300, 1 + 2.0**-25, "1", None])
 def test_numbers_that_a_type_does_not_hold(value):
     with pytest.raises(TypeError, match="some: number must be a"):
-        loader.scalar("some: number", value, np.float32)
-    assert loader.scalar("some: number", 0.5, np.float32) == np.float32(0.5)
-    assert loader.scalar("some: number", np.float32(0.1), np.float32) == np.float32(0.1)
+        arguments_of.scalar("some: number", value, np.float32)
+    assert arguments_of.scalar("some: number", 0.5, np.float32) == np.float32(0.5)
+    assert arguments_of.scalar("some: number", np.float32(0.1), np.float32) == np.float32(0.1)
 
 
 def test_rows_of_any_type(module, recorder):
@@ -205,7 +210,7 @@ def test_products(module, recorder):
         (single, cp.zeros((3, 3), np.float16), TypeError),
         (cp.zeros((3, 4)), cp.zeros((3, 3)), TypeError),
         (half, cp.zeros((3, 4), np.float16), ValueError),
-        (half, cp.zeros((3, 6), np.float16)[:, :3], ValueError),
+        (half, cp.zeros((3, 6), np.float16)[:, ::2], ValueError),
         (cp.zeros((4, 3), np.float16).T, cp.zeros((3, 3), np.float16), ValueError),
         (np.zeros((3, 4), np.float16), cp.zeros((3, 3), np.float16), TypeError),
     ):
@@ -248,8 +253,29 @@ class FakeCublas:
 
         assert (one_op, other_op) == (1, 0)
         left, right = matrix(a, a_type, k, m, lda).T, matrix(b, b_type, k, n, ldb)
-        matrix(c, c_type, m, n, ldc)[...] = left.astype(np.float32) @ right.astype(np.float32)
+        out, wide = matrix(c, c_type, m, n, ldc), left.astype(np.float32) @ right.astype(np.float32)
+        one, factor = (np.ctypeslib.as_array((ctypes.c_float * 1).from_address(at))[0]
+                       for at in (alpha, beta))  # fmt: skip
+        assert one == 1.0
+        out[...] = wide + (factor * out if factor else 0.0)
         self.calls.append((compute, algorithm, dict(self.modes)))
+
+
+@pytest.fixture
+def cublas(monkeypatch):
+    """Put one that knows some arrays in the place of the real one."""
+
+    def put(arrays):
+        library = FakeCublas(arrays)
+        for name in ("cupy_backends", "cupy_backends.cuda"):
+            monkeypatch.setitem(sys.modules, name, SimpleNamespace())
+        libraries = SimpleNamespace(cublas=library)
+        monkeypatch.setitem(sys.modules, "cupy_backends.cuda.libs", libraries)
+        handles = SimpleNamespace(get_cublas_handle=lambda: 1)
+        monkeypatch.setattr(cp.cuda, "device", handles, raising=False)
+        return library
+
+    return put
 
 
 @pytest.mark.parametrize(
@@ -259,23 +285,39 @@ class FakeCublas:
         (np.float32, np.float32, False, 69), (np.float32, np.float32, True, 77),
     ],
 )  # fmt: skip
-def test_compute_types_are_pinned(monkeypatch, kind, out_kind, tf32, compute):
+def test_compute_types_are_pinned(cublas, kind, out_kind, tf32, compute):
     rng = np.random.default_rng(0)
     left, right = (cp.asarray(rng.standard_normal((n, 7)).astype(kind)) for n in (5, 3))
     out = cp.zeros((5, 3), out_kind)
-    cublas = FakeCublas([left, right, out])
-    libraries = SimpleNamespace(cublas=cublas)
-    for name in ("cupy_backends", "cupy_backends.cuda"):
-        monkeypatch.setitem(sys.modules, name, SimpleNamespace())
-    monkeypatch.setitem(sys.modules, "cupy_backends.cuda.libs", libraries)
-    handles = SimpleNamespace(get_cublas_handle=lambda: 1)
-    monkeypatch.setattr(cp.cuda, "device", handles, raising=False)
+    cublas = cublas([left, right, out])
     loader.Module(loader.CudaDevice(cp, 0)).multiply(left, right, out, tf32=tf32)
     expected = left.get().astype(np.float32) @ right.get().astype(np.float32).T
     np.testing.assert_allclose(out.get(), expected, rtol=2e-3, atol=2e-3)
     # Whole sums, which is 16, and the modes that were there before.
     assert cublas.calls == [(compute, -1, {"math": 16, "pointer": 0})]
     assert cublas.modes == {"math": 3, "pointer": 1}
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_products_of_parts_are_added(cublas, kind):
+    """Of float32 rows, so that no sum is long; into the middle of an array, and nowhere else."""
+    rng = np.random.default_rng(1)
+    left, right = (cp.asarray(rng.standard_normal((n, 1120)).astype(kind)) for n in (5, 3))
+    out = cp.full((7, 9), np.nan, kind)
+    parts = [side[:, start:] for side in (left, right) for start in range(0, 1120, 32)]
+    calls = cublas([*parts, out[1:6, 4:7]]).calls
+    packed.products(loader.Module(loader.CudaDevice(cp, 0)), left, right, out[1:6, 4:7])
+    assert len(calls) == (1 if kind == np.float16 else 3)
+    expected = left.get().astype(np.float32) @ right.get().astype(np.float32).T
+    np.testing.assert_allclose(out.get()[1:6, 4:7], expected, rtol=2e-3, atol=1e-3)
+    assert np.isnan(out.get()).sum() == 7 * 9 - 15
+
+
+def test_the_longest_chain_of_roundings():
+    """Of parts as they are multiplied, each added to the sum, in whatever order within one."""
+    assert [packed.chain(depth) for depth in (1, 32, 512, 513, 768, 1120, 4096)] == [
+        34, 34, 514, 291, 387, 388, 521,
+    ]  # fmt: skip
 
 
 def test_without_cupy(monkeypatch):
@@ -332,18 +374,33 @@ def test_real_cupy_without_a_driver():
 
 
 def test_cells_are_where_the_device_looks():
-    """A search between two cells finds what a search through all thresholds finds."""
+    """A search in a cell, or a look at two thresholds, finds what one through all of them finds."""
     rng = np.random.default_rng(0)
-    for count in (1, 2, 40, 5000):
+    for count, kind in itertools.product((1, 2, 40, 5000), (np.float32, np.float64)):
         thresholds = np.sort(rng.uniform(-1, 1, count).round(3))
-        for kind in (np.float32, np.float64):
-            made = formats.rank_cells(thresholds, kind)
-            rounded, origin = made["thresholds"], np.float32(made["origin"])
-            assert (rounded >= thresholds).all()
-            assert made["cells"][-1] == count
-            values = np.concatenate([rng.uniform(-1.2, 1.2, 2000), thresholds]).astype(kind)
-            place = (values.astype(np.float32) - origin) * np.float32(made["cells_in_1"])
-            cell = np.clip(place, 0, made["cell_count"] - 1).astype(np.int64)
-            ranks = np.searchsorted(rounded, values, "right")
-            assert (made["cells"][cell] <= ranks).all()
-            assert (ranks <= made["cells"][cell + 1]).all()
+        listed = rng.random(count + 1) < 0.1
+        made = formats.rank_cells(thresholds, listed, kind)
+        rounded, origin = made["thresholds"], np.float32(made["origin"])
+        assert (rounded >= thresholds).all()
+        assert made["cells"][-1, 1] == count
+        values = np.concatenate([rng.uniform(-1.2, 1.2, 2000), thresholds]).astype(kind)
+        place = (values.astype(np.float32) - origin) * np.float32(made["cells_in_1"])
+        cell = np.clip(place, 0, made["cell_count"] - 1).astype(np.int64)
+        ranks = np.searchsorted(rounded, values, "right")
+        before, upto = made["cells"][cell, :2].T
+        assert (before <= ranks).all()
+        assert (ranks <= upto).all()
+        following, second = made["cells"].view(np.float32)[cell, 2:].T
+        plain = ~np.isnan(following)
+        assert plain.any() or listed.any()
+        if kind == np.float32:
+            passed = following <= values
+            assert np.array_equal((before + passed)[plain], ranks[plain])
+            beyond = np.append(rounded, np.inf)[ranks]
+            assert np.array_equal(np.where(passed, second, following)[plain], beyond[plain])
+            assert not listed[ranks[plain]].any()
+
+
+def test_counts_have_copies_while_there_is_room():
+    """One for each lane of a warp up to 256 ranks; none from where a single one has no room."""
+    assert [formats.rank_copies(ranks) for ranks in (2, 256, 257, 8192, 8193)] == [32, 32, 16, 1, 0]

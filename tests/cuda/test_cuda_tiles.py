@@ -8,11 +8,12 @@ import pytest
 import fake_cupy as cp
 from launches import NEAREST, Listing, on_device, tile_grid
 from superpos_fast.kernels.cuda import formats
+from superpos_fast.kernels.cuda.gates import float32_below
 
 ACROSS = formats.ACROSS
 KINDS = ["f32", "f16", "f64"]
-# (rows, columns, stride, shift): within a warp's share and beyond a block's, aligned and not.
-SHAPES = [(5, 7, 7, ACROSS), (70, 130, 136, 0), (33, 300, 300, -40), (300, 96, 96, 200)]
+# (rows, columns, stride, shift): within a warp's share and beyond a block's.
+SHAPES = [(5, 7, 8, ACROSS), (70, 130, 136, 0), (33, 300, 304, -40), (300, 96, 96, 200)]
 
 
 class Tile:
@@ -117,31 +118,31 @@ def test_list(module, kind, shape, magnitude):
     assert small.pairs().items() <= pairs.items()
 
 
-def ranked(module, tile, thresholds, listed, *, shared, room=None, deep=None):
+def ranked(module, tile, thresholds, listed, *, copies, room=None, deep=None):
     """Counts by rank and listed pairs."""
     dtype = np.float64 if tile.kind == "f64" else np.float32
-    cells = formats.rank_cells(thresholds, dtype)
+    cells = formats.rank_cells(thresholds, listed, dtype)
     counts = cp.zeros(cells["ranks"], np.uint64)
     listing = Listing(tile.rows * tile.columns if room is None else room, dtype)
     cells = {k: cp.asarray(v) if isinstance(v, np.ndarray) else v for k, v in cells.items()}
     tile.launch(
         module, "ranks", deep, **cells, listed=cp.asarray(listed), counts=counts,
-        shared_counts=shared, shared=4 * cells["ranks"] * shared, **listing.arguments,
+        copies=copies, shared=4 * cells["ranks"] * copies, **listing.arguments,
     )  # fmt: skip
     return counts.get().astype(np.int64), listing
 
 
-@pytest.mark.parametrize("shared", [0, 1])
+@pytest.mark.parametrize("copies", [0, 1, 32])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("count", [1, 3, 90])
-def test_ranks(module, kind, shape, count, shared):
+def test_ranks(module, kind, shape, count, copies):
     tile = Tile(kind, shape, magnitude=count != 3)
     low = 0.0 if tile.magnitude else -0.8
     thresholds = np.sort(np.random.default_rng(count).uniform(low, 0.7, count))
     thresholds[count // 2 :] = np.maximum(thresholds[count // 2 :], 0.25)  # on a tie, and equal
     listed = np.zeros(count + 1, np.uint8)
     listed[count // 2] = count > 1
-    counts, listing = ranked(module, tile, thresholds, listed, shared=shared, deep=1)
+    counts, listing = ranked(module, tile, thresholds, listed, copies=copies, deep=1)
     pairs = listing.pairs()
     assert listing.count() == len(pairs)
     here = np.zeros(tile.pair.shape, bool)
@@ -159,7 +160,7 @@ def test_ranks(module, kind, shape, count, shared):
     assert np.array_equal(counts[1:], certain[1:])
 
     small = max(1, len(pairs) // 3)
-    again, part = ranked(module, tile, thresholds, listed, shared=shared, room=small)
+    again, part = ranked(module, tile, thresholds, listed, copies=copies, room=small)
     assert part.count() == len(pairs)
     assert np.array_equal(again, counts)
     assert part.pairs().items() <= pairs.items()
@@ -173,7 +174,7 @@ def test_edges_that_a_bound_just_reaches(module, kind):
     tile.arguments |= {"relative": 0.0, "row_bounds": bounds[0], "column_bounds": bounds[1]}
     tile.arguments["tile"] = cp.full((9, 16), 0.5, NEAREST[kind])
     for threshold, unclear in ((0.5, True), (0.5000001, False), (0.0, False), (1e-9, True)):
-        counts, listing = ranked(module, tile, [threshold], np.zeros(2, np.uint8), shared=1)
+        counts, listing = ranked(module, tile, [threshold], np.zeros(2, np.uint8), copies=1)
         assert listing.count() == (99 if unclear else 0)
         assert counts[1] == (99 if threshold == 0.0 else 0)
     for gate, reached in ((0.5, 99), (0.50000006, 0)):
@@ -266,15 +267,25 @@ def test_raise_gates(module, k, by_line):
     strides = (groups, 1) if by_line else (1, lines)
     before = rng.standard_normal(lines).astype(np.float32)
     before[7] = np.inf
-    gates = cp.asarray(before)
+    exact = before.astype(np.float64) * (1 + 1e-9)
+    gates, narrow = on_device(exact, before)
     module.launch(
         "raise_gates", (2,), peaks=cp.asarray(stored), lines=lines, groups=groups,
-        line_stride=strides[0], group_stride=strides[1], k=k, gates=gates,
+        line_stride=strides[0], group_stride=strides[1], k=k, gates=gates, narrow=narrow,
     )  # fmt: skip
     for line in range(lines):
         best = np.sort(formats.peak_values(peaks[line])[peaks[line] > 0])[::-1]
         kth = best[k - 1] if len(best) >= k else -np.inf
-        assert gates.get()[line] == max(before[line], kth)
+        assert narrow.get()[line] == max(before[line], kth)
+        assert gates.get()[line] == max(exact[line], kth)
+
+
+def test_narrow_gates(module):
+    values = np.random.default_rng(0).standard_normal(700) * 2.0 ** np.arange(-100, 40, 0.2)
+    values = np.concatenate([values, [0.0, 0.5, np.inf, -np.inf]])
+    gates, narrow = on_device(values, np.full(len(values), np.nan, np.float32))
+    module.launch("narrow_gates", (2,), gates=gates, count=len(values), narrow=narrow)
+    assert np.array_equal(narrow.get(), float32_below(values))
 
 
 @pytest.mark.parametrize("magnitude", [0, 1])
@@ -310,12 +321,12 @@ def test_sift(module, pairs, magnitude):
     listed = np.array([0, 0, 0, 1, 0], np.uint8)
     cells = {
         k: cp.asarray(v) if isinstance(v, np.ndarray) else v
-        for k, v in formats.rank_cells(thresholds, np.float64).items()
+        for k, v in formats.rank_cells(thresholds, listed, np.float64).items()
     }
     counts, listing = cp.zeros(5, np.uint64), Listing(len(rows), np.float64)
     module.launch(
-        "sift_ranks", (2,), shared=20, **given, **cells, listed=cp.asarray(listed), counts=counts,
-        shared_counts=1, **listing.arguments,
+        "sift_ranks", (2,), shared=40, **given, **cells, listed=cp.asarray(listed), counts=counts,
+        copies=2, **listing.arguments,
     )  # fmt: skip
     ranks = np.searchsorted(thresholds, size, "right")
     expected = np.bincount(ranks[here], minlength=5)

@@ -22,6 +22,15 @@ DEVICE void narrow(double x, float& out) {
   out = (float)x;
 }
 
+DEVICE int anew(int number) {
+  return number;
+}
+DEVICE float glance(const float* at) {
+  return *at;
+}
+DEVICE double glance(const double* at) {
+  return *at;
+}
 DEVICE void copy_async(void* to, const void* from, u32 bytes) {
   emu::copy_async(to, from, bytes);
 }
