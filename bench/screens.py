@@ -30,13 +30,19 @@ BARS = {(32768, 768): 1.6, (32768, 128): 1.4, (16384, 4096): 1.5}
 
 
 def in_turn(repeat: int, calls: dict[str, Callable]) -> tuple[dict[str, float], dict]:
-    """Return each call's best time of so many, and its last answer."""
+    """Return each call's best time of so many, and its last answer.
+
+    Every round begins with the next one: what comes after BLAS's threads, which spin for a while,
+    and after memory that these gave back, is slower for it.
+    """
     best, answers = dict.fromkeys(calls, np.inf), {}
-    for _ in range(repeat):
-        for name, call in calls.items():
-            time.sleep(0.1)  # BLAS threads spin for a while after a call
+    names = list(calls)
+    for turn in range(repeat):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            time.sleep(0.1)
             begin = time.perf_counter()
-            answers[name] = call()
+            answers[name] = calls[name]()
             best[name] = min(best[name], time.perf_counter() - begin)
     return best, answers
 

@@ -15,9 +15,9 @@ from .division import divisible
 from .execution import Execution
 from .moments import mean_signed_cosine
 from .problem import Problem, posed
+from .reached import reaching
 from .reductions import Counts, Total
 from .run import reduce_pairs
-from .selection import reaching
 from .vectors import Matrix, check_flag
 
 # Thresholds of one pass of a quantile's bisection, shared by all quantiles.

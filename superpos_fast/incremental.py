@@ -14,10 +14,10 @@ from .floating import ieee_mode
 from .maps import ArrayRows
 from .native import working_type
 from .problem import posed
+from .reached import Reached
 from .reductions import Counts, Ranking, Reduction, State
 from .results import Coherence, Nearest
 from .run import reduce_pairs
-from .selection import Reached
 from .vectors import (
     Matrix,
     Vectors,

@@ -30,7 +30,7 @@ FAILURE = 1e-12
 
 # A sample of rows against a sample of columns: at most, and at most one in so many of what there
 # is, so that it costs a few percent of what it may save.
-_SAMPLE_ROWS, _SAMPLE_COLUMNS, _SAMPLE_SHARE = 48, 1024, 16
+_SAMPLE_ROWS, _SAMPLE_COLUMNS, _SAMPLE_SHARE = 48, 1024, 32
 # Columns of the sample that leading directions are taken from, and for how many of those.
 _LEADING_ROWS = 256
 _DIRECTIONS = (128, 96, 64, 48, 32, 16)
@@ -150,7 +150,7 @@ def choose_coding(problem: Problem, screens: Screens, reduction: Selective) -> C
     sample = _Sample(problem, screens, reduction)
     cost, best = _WORTHWHILE * float(sample.uncoded.mean()), None
     for candidate in sample.candidates(coding):
-        promised = sample.cost(candidate)
+        promised = sample.cost(candidate, cost)
         if promised > 2.0 * cost:
             break
         if promised < cost:
@@ -193,8 +193,12 @@ class _Side:
         rows = block[places], exponents[places], squares[places]
         self._block, self._exponents, self._squares = rows
         self._screens, self.packed = screens, screens.packed(*rows)
+
+    @cached_property
+    def tops(self) -> Any:
+        """The largest magnitude among each row's entries."""
         largest = np.abs(self._block).max(axis=1).astype(np.float64)
-        self.tops = np.ldexp(largest, -self._exponents) / np.sqrt(self._squares)
+        return np.ldexp(largest, -self._exponents) / np.sqrt(self._squares)
 
     def some(self, places: Any) -> Any:
         """Return some of the rows, packed."""
@@ -281,12 +285,16 @@ class _Sample:
             turn, _ = np.linalg.qr(self._random.standard_normal((count, count)))
             yield coding.along(self._screens, turn @ directions[:count])
 
-    def cost(self, coding: Coding) -> float:
-        """Return what a pair costs, in float32 multiply-adds."""
+    def cost(self, coding: Coding, most: float) -> float:
+        """Return what a pair costs, in float32 multiply-adds; less than it does if over `most`."""
         count = coding.dimensions
         codes = _PAIR_COST + coding.coder.cost * count + _CODING_COST * count * self._lines
         if coding.directions is not None:
             codes += self._depth * count * self._lines
+        # What reaches its gate is listed whatever the bounds are.
+        least = codes + float(self.uncoded.mean()) - self._depth
+        if least >= most:
+            return least
         # A tile of which more is left open goes to float32 instead.
         listing = self._listed_cost * self._shares(self._bounds(coding))
         return codes + float(np.minimum(listing, self.uncoded).mean())

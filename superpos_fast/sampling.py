@@ -22,7 +22,7 @@ from .execution import Execution
 from .floating import ieee_mode
 from .plan import Demand, make_plan
 from .problem import Problem, posed
-from .selection import reaching
+from .reached import reaching
 from .vectors import as_source, check_zero
 
 _READ_ENTRIES = 2**20

@@ -107,20 +107,20 @@ def test_sweep(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ("capacity", "--dim: must be given, got none"),
+        ("capacity", "--d: must be given, got none"),
         ("capacity --dim 5", "cosine, angle: must be given one or the other"),
         ("capacity --dim 5 --angle 99", "angle: must be between 0 and 90, got 99"),
         ("capacity --dim 0 --angle 80", "d: must be between 1 and 1000000, got 0"),
-        ("capacity --dim 5 --lines 9 --angle 80", "--lines: must come without --angle"),
+        ("capacity --dim 5 --lines 9 --angle 80", "--n: must come without --angle, got --n 9"),
         ("capacity --dim x", "--dim"),
         ("capacity sweep", "--dims"),
         ("capacity sweep --dims 8;9 --angles 80", "--dims: must be whole numbers like"),
-        ("capacity sweep --dims 8:9 --angles 80", "--dims: must be whole numbers like"),
-        ("capacity sweep --dims 9:8:3 --angles 80", "--dims: must be whole numbers like"),
+        ("capacity sweep --dims 8:9 --angles 80", "--dims: must be low:high:count like"),
+        ("capacity sweep --dims 9:8:3 --angles 80", "--dims: must be low:high:count like"),
         ("capacity sweep --dims 8", "angles, ratios: must have a method"),
         ("capacity sweep --dims 8 --angles 80 --methods magic", "methods: must be one of"),
         ("capacity sweep --dims 8 --angles 80 --plot /nowhere/x.png", "/nowhere/x.png"),
-        ("capacity sweep --dims 8 --angles 80 --plot x.what", "what"),
+        ("capacity sweep --dims 8 --angles 80 --plot x.what", "--plot: must end in .png"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(capsys, arguments, reason):

@@ -143,7 +143,7 @@ def test_counts_across(frame, known):
 # Histograms
 
 
-@every
+@pytest.mark.parametrize("name", [*SMALL, *large[:2], long[1]])
 def test_histograms_of_cosines(frame, known):
     """A bin begins at each cosine, and one ends just below it."""
     values = np.array(list(known))
@@ -319,7 +319,7 @@ def test_a_shuffled_frame_is_found_again(frame):
     assert np.array_equal(order[found[:, 1]], np.arange(len(frame)))
 
 
-@every
+@every_or_long
 def test_descriptions(frame, known):
     """Signs are as they come, so an angle and its supplement count together."""
     found = describe(frame)

@@ -124,12 +124,12 @@ def test_import_is_light():
 
 
 def test_import_is_quick(tmp_path):
-    """Of byte code, as whoever installs the package has it."""
+    """Of byte code, as whoever installs the package has it; the processor's time, of this thread."""
     program = """
 import time, numpy
-start = time.perf_counter()
+start = time.thread_time()
 import superpos_fast
-print(time.perf_counter() - start)
+print(time.thread_time() - start)
 """
     command = [sys.executable, "-c", program]
     kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}

@@ -31,7 +31,7 @@ def coded(request, monkeypatch):
     monkeypatch.setattr(
         projection._Sample,
         "cost",
-        lambda self, coding: 0.5 if coding.directions is None else _PREFERRED[request.param],
+        lambda self, coding, most: 0.5 if coding.directions is None else _PREFERRED[request.param],
     )
     return request.param
 

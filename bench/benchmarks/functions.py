@@ -36,6 +36,13 @@ def needs(name):
         raise NotImplementedError(f"this version has no {name}")
 
 
+def needs_backend(name):
+    try:
+        choose_backend(name)
+    except (ValueError, ImportError) as error:
+        raise NotImplementedError(str(error)) from error
+
+
 class _Timed:
     number = 1
     repeat = (2, 8, 2.0)
@@ -47,10 +54,7 @@ class _Timed:
         if execution.get("threads", 1) > THREADS:
             raise NotImplementedError(f"this process may use {THREADS} threads")
         if "backend" in execution:
-            try:
-                choose_backend(execution["backend"])
-            except (ValueError, ImportError) as error:
-                raise NotImplementedError(str(error)) from error
+            needs_backend(execution["backend"])
         calls.ready(name, rows[:300], **execution)()  # compiles
         self.call = calls.ready(name, rows, **execution)
 
@@ -144,6 +148,17 @@ class Backends(_Timed):
     param_names = ("function", "backend", "n", "d")
 
     def setup(self, function, backend, n, d):
+        self.prepare(function, rows_of(n, d), backend=backend)
+
+
+class Devices(_Timed):
+    """What a device is for: the small ones of `Backends` are over before it has begun."""
+
+    params = (["coherence", "nearest", "histogram"], ["cuda"], [65536], [64, 768])
+    param_names = ("function", "backend", "n", "d")
+
+    def setup(self, function, backend, n, d):
+        needs_backend(backend)
         self.prepare(function, rows_of(n, d), backend=backend)
 
 

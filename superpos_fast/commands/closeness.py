@@ -22,6 +22,7 @@ from .shared import (
     Zero,
     Zeros,
     command,
+    naming,
     opened,
 )
 
@@ -200,7 +201,9 @@ def compare(
     from ..closest import mean_of_best, mutual_of
 
     # What `mmcs` and `mutual_nearest` return, from one pass.
-    there, back = measure(ours, theirs, return_both=True, zero=zero.value, **execution.keywords())
+    how = {"zero": zero.value, **execution.keywords()}
+    with naming(vectors="A", other="B"):
+        there, back = measure(ours, theirs, return_both=True, **how)
     i, j = mutual_of(there.indices, back.indices).T
     columns = {"i": i, "j": j, "cosine": there.cosines[i, 0]}
     order = np.argsort(-np.abs(columns["cosine"]), kind="stable")

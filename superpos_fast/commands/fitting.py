@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .answers import Answer, Output, table_of
-from .shared import Angle, Checkpoint, Cosine, Dimensions, Effort, Seed, TensorName, command, opened
+from .shared import (
+    Angle,
+    Checkpoint,
+    Cosine,
+    Dimensions,
+    Effort,
+    Seed,
+    TensorName,
+    command,
+    numbers,
+    opened,
+)
+from .writing import check_picture
 
 if TYPE_CHECKING:
     from ..capacity import Bounds
@@ -70,10 +82,12 @@ def capacity(
         return
     output.check()
     if d is None:
-        raise ValueError("--dim: must be given, got none")
+        raise ValueError("--d: must be given, got none")
     if n is not None:
-        if angle is not None or cosine is not None:
-            raise ValueError("--lines: must come without --angle and --cosine, got both")
+        tolerances = {"--angle": angle, "--cosine": cosine}
+        too = [name for name, value in tolerances.items() if value is not None]
+        if too:
+            raise ValueError(f"--n: must come without {' and '.join(too)}, got --n {n} as well")
         facts, text = _of_lines(d, n, complex_, every)
     else:
         from ..capacity import bounds
@@ -135,21 +149,21 @@ def _of_lines(dim: int, lines: int, complex_: bool, every: bool) -> tuple[dict[s
 
 def _numbers(text: str, name: str, whole: bool) -> list[Any]:
     """Return numbers from a list such as 64,128 or a range such as 64:4096:20 (geometric)."""
+    if ":" not in text:
+        return numbers(text, name, whole)
     try:
-        if ":" in text:
-            low, high, count = text.split(":")
-            steps = int(count)
-            if not 2 <= steps <= _MOST_NUMBERS or not 0.0 < float(low) < float(high):
-                raise ValueError
-            step = (float(high) / float(low)) ** (1.0 / (steps - 1))
-            values = [float(low) * step**k for k in range(steps)]
-            return sorted({round(value) for value in values}) if whole else values
-        return [int(part) if whole else float(part) for part in text.split(",")]
+        low, high, count = text.split(":")
+        first, last, steps = float(low), float(high), int(count)
+        if not 2 <= steps <= _MOST_NUMBERS or not 0.0 < first < last < math.inf:
+            raise ValueError
     except ValueError:
-        kind = "whole numbers" if whole else "numbers"
         raise ValueError(
-            f"{name}: must be {kind} like 64,128 or low:high:count, got {text!r}"
+            f"{name}: must be low:high:count like 64:4096:20, 0 < low < high and 2 to "
+            f"{_MOST_NUMBERS} of them, got {text!r}"
         ) from None
+    step = (last / first) ** (1.0 / (steps - 1))
+    values = [first * step**k for k in range(steps)]
+    return sorted({round(value) for value in values}) if whole else values
 
 
 def sweep(
@@ -175,6 +189,8 @@ def sweep(
 ) -> None:
     """Tabulate and draw bounds and experiments for many dimensions and tolerances."""
     output.check()
+    if plot is not None:
+        check_picture(plot, "--plot")
     from ..capacity import sweep as measure
 
     found = measure(

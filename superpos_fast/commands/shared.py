@@ -6,7 +6,8 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -211,12 +212,20 @@ def opened(file: Path | None, tensor: str | None, path_name: str, name: str) -> 
         if tensor is not None:
             raise ValueError(f"{name}: must come with {path_name}, got only {tensor!r}")
         return example()
-    try:
+    with naming(path=path_name, tensor=name):
         return open_table(file, tensor)
-    except (ValueError, OSError) as error:
+
+
+@contextmanager
+def naming(**options: str) -> Iterator[None]:
+    """Have complaints about an argument name the option that it came from."""
+    try:
+        yield
+    except (ValueError, TypeError, OSError) as error:
         argument, _, rest = str(error).partition(": ")
-        option = {"path": path_name, "tensor": name}.get(argument)
-        raise (ValueError(f"{option}: {rest}") if option else error) from None
+        if argument not in options:
+            raise
+        raise ValueError(f"{options[argument]}: {rest}") from None
 
 
 def numbers(text: str, name: str, whole: bool = False) -> list[Any]:

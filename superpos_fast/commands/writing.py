@@ -6,12 +6,14 @@ import csv
 import json
 import math
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
 Arrays = Mapping[str, Any]
+_PICTURES = ".png", ".svg", ".pdf"
 
 
 def plain(value: Any) -> Any:
@@ -58,10 +60,19 @@ def check(path: Path) -> None:
     check_folder(path)
 
 
-def check_folder(path: Path) -> None:
+def check_picture(path: Path, option: str) -> None:
+    """Refuse a picture that cannot be drawn, before the work."""
+    if path.suffix.lower() not in _PICTURES:
+        raise ValueError(f"{option}: must end in {', '.join(_PICTURES)}, got {str(path)!r}")
+    check_folder(path, option)
+    if find_spec("matplotlib") is None:
+        raise ImportError(f"{option} needs matplotlib: pip install matplotlib")
+
+
+def check_folder(path: Path, option: str = "--output") -> None:
     """Refuse a file in a folder that is not there, before the work."""
     if not path.parent.is_dir():
-        raise ValueError(f"--output: must be in a folder that is there, got {str(path)!r}")
+        raise ValueError(f"{option}: must be in a folder that is there, got {str(path)!r}")
 
 
 def _save_npz(path: Path, facts: Arrays, arrays: Arrays, columns: Arrays) -> None:
