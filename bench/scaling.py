@@ -196,9 +196,9 @@ independent. The second, where it differs, loses at every doubling of cores what
 
 {grid(["rows", "screen", *(f"{cores} cores" for cores in CORES)], predictions(models, threads))}
 
-GPUs, by the model of `bench/cuda_model.py`: the fp16 screen, every pair multiplied. The H200's rates
-are measured (`bench/cuda.md`, where the host takes as long again); the others are scaled from data
-sheets.
+GPUs, by the model of `bench/cuda_model.py`: the fp16 screen, every pair multiplied. Those of the
+H200 are measured rates (`bench/cuda.md`, where the host takes as long again); the others are scaled
+from data sheets.
 
 {grid(["rows", *DEVICES], devices())}
 """

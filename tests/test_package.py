@@ -124,7 +124,7 @@ def test_import_is_light():
 
 
 def test_import_is_quick(tmp_path):
-    """Of byte code, as whoever installs the package has it; the processor's time, of this thread."""
+    """Of byte code, as an installation has it; the processor's time, of this thread."""
     program = """
 import time, numpy
 start = time.thread_time()
