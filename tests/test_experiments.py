@@ -267,6 +267,19 @@ def test_sweeps_are_kept(table, tmp_path):
         sweep([8], [60], attempts=4, checkpoint=file)
 
 
+def test_packings_are_beside_random_ones():
+    """Better than the mean of random vectors, and no better than can be; drawn as points."""
+    found = sweep([5], methods=["bounds", "sample", "pack"], ratios=[2, 4], trials=4, seed=3)
+    for n in (10, 20):
+        values = {row.name: row.cosine for row in found.rows if row.n == n}
+        floor = next(row.cosine for row in found.rows if row.n == n and row.role == "lower bound")
+        assert floor - 1e-12 <= values["best of 4"] < values["mean of 4"]
+        assert values["best of 4"] == pack(n, 5, restarts=4, seed=3).coherence
+    drawn = {tuple(point) for line in found.plot().axes[0].lines for point in line.get_xydata()}
+    packed = [row for row in found.rows if row.method == "pack"]
+    assert {(10.0**row.log10_n / row.d, row.cosine) for row in packed} <= drawn
+
+
 def test_pictures(table, tmp_path):
     figure = table.plot(tmp_path / "both.png")
     assert (tmp_path / "both.png").read_bytes().startswith(b"\x89PNG")

@@ -146,6 +146,25 @@ def test_progress_and_time(capsys):
     assert pack(40, 8, seconds=0.5).coherence < 0.5
 
 
+@needs_compiled
+@pytest.mark.parametrize("size", [(20, 5), (420, 100)])
+def test_progress_may_stop_it(size, tmp_path):
+    """At once; what there is by then is returned, and kept."""
+    calls = []
+
+    def thrice(done, total):
+        calls.append(done)
+        return len(calls) < 3
+
+    kept = tmp_path / "search"
+    found = pack(*size, restarts=500, seed=1, threads=1, progress=thrice, checkpoint=kept)
+    assert len(calls) == 3
+    assert found.vectors.shape == size
+    assert found.coherence == coherence(found.vectors)
+    assert found.restarts == 0
+    assert kept.exists()
+
+
 def test_starts_are_orbits():
     points = symmetric_start(24, 6, 0, 1)
     assert points.shape == (24, 6)

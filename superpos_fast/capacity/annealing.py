@@ -85,28 +85,35 @@ def anneal(
     schedule: Schedule,
     *,
     deadline: float = inf,
-    advance: Callable[[int], object] = lambda sets: None,
+    advance: Callable[[int], bool] = lambda sets: True,
     note: Callable[[], object] = lambda: None,
 ) -> bool:
-    """Take sets through all stages; return whether there was time for it.
+    """Take sets through all stages; return whether it came to that.
 
     `deadline` is one of `time.perf_counter`; the steps left are shared out so that the last stage
     is reached by then.  `advance` is called after each step with the number of sets that took it,
-    `note` after each stage.
+    and says whether to go on; `note` after each stage.
     """
+    going = True
+
+    def goes_on(number: int) -> bool:
+        nonlocal going
+        going = advance(number) and going
+        return going
+
     count = sets.points.shape[1]
     alive = np.arange(len(sets.points))
     pace = 0.0
     while len(alive) and sets.steps < schedule.most:
         begin = perf_counter()
-        if begin >= deadline:
+        if begin >= deadline or not going:
             return False
         sharpness = sets.sharpness[alive]
         left = schedule.stages(sharpness, schedule.last(count, sets.tops[alive]))
         steps = min(schedule.steps, ceil((schedule.most - sets.steps) / left))
         if pace > 0.0 and deadline < inf:
             steps = max(1, min(steps, int((deadline - begin) / (left * pace))))
-        taken = _stage(function, sets, alive, schedule, steps, deadline, advance)
+        taken = _stage(function, sets, alive, schedule, steps, deadline, goes_on)
         sets.steps += taken
         pace = (perf_counter() - begin) / max(1, taken)
         sets.sharpness[alive] *= schedule.factor
@@ -122,7 +129,7 @@ def _stage(
     schedule: Schedule,
     steps: int,
     deadline: float,
-    advance: Callable[[int], object],
+    advance: Callable[[int], bool],
 ) -> int:
     """Descend at one sharpness; return the number of steps."""
     taken = 0
@@ -130,8 +137,7 @@ def _stage(
     def stop(number: int) -> bool:
         nonlocal taken
         taken += 1
-        advance(number)
-        return perf_counter() >= deadline
+        return not advance(number) or perf_counter() >= deadline
 
     function.sharpness[alive] = sets.sharpness[alive]
     points = sets.points[alive]

@@ -104,7 +104,7 @@ def pack(
     **effort
         How to compute (see `superpos_fast.capacity.Effort`).  Under a cap on ``memory`` fewer steps
         are remembered; ``progress`` is of steps of L-BFGS, or with `seconds` and without `restarts`
-        of milliseconds.
+        of milliseconds, and one that returns False stops the search with the best so far.
 
     Returns
     -------
@@ -187,17 +187,16 @@ def _searched(
     begin, done = time.perf_counter(), 0
     with reporting(allowed.progress, total, unit="ms" if timed else "step") as report:
 
-        def advance(steps: int) -> None:
+        def advance(steps: int) -> bool:
             nonlocal done
-            now = round(1000 * (time.perf_counter() - begin)) if timed else done + steps
-            now = min(now, total)
-            if now > done:
-                report(now - done)
-            done = now
+            before = done
+            done = round(1000 * (time.perf_counter() - begin)) if timed else done + steps
+            done = max(before, min(done, total))
+            return done == before or report(done - before)
 
         search = Search(wanted, kernels, allowed.threads, held, advance)
         vectors = search.run()
-        if done < total:
+        if done < total and not search.is_stopped:
             report(total - done)
     return vectors, search.restarts, tuple(search.history)
 

@@ -188,7 +188,7 @@ class Search:
         kernels: HostKernels,
         threads: int,
         checkpoint: Progressed,
-        report: Callable[[int], object],
+        report: Callable[[int], bool],
     ) -> None:
         self._wanted, self._kernels, self._threads = wanted, kernels, threads
         self._checkpoint, self._report = checkpoint, report
@@ -198,12 +198,18 @@ class Search:
         if wanted.seconds is not None and wanted.work <= SMALL:
             self._deadline -= _REFINING * wanted.seconds
         self._lock = threading.Lock()
+        self._stopped = False
         self._kept: list[Candidate] = []
         self._finished: set[int] = set()
         self._reached = _NEVER
         self._under_way: dict[str, Any] = {}
         self.history: list[Milestone] = []
         self._resume(checkpoint.load()[1])
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopped
 
     @property
     def restarts(self) -> int:
@@ -223,7 +229,7 @@ class Search:
                     self._descend(group, crew)
             else:
                 crew.each(lambda group: self._descend(group, None), self._groups())
-            if self._wanted.work <= SMALL:
+            if self._wanted.work <= SMALL and not self._stopped:
                 crew.each(self._refine, range(1 if self._bound_reached else len(self._kept)))
         return min(self._kept).points
 
@@ -231,7 +237,7 @@ class Search:
         """Yield restarts that are to be descended together, until there are enough."""
         first, step, count = 0, self._wanted.group, self._wanted.count
         while first < count and first <= self._reached:
-            if perf_counter() >= self._deadline and self._kept:
+            if self._kept and (self._stopped or perf_counter() >= self._deadline):
                 return
             group = range(first, min(first + step, count))
             if not self._finished.issuperset(group):
@@ -320,9 +326,10 @@ class Search:
                     Milestone(restart, sets.steps, found, perf_counter() - self._begin)
                 )
 
-    def _advance(self, steps: int) -> None:
+    def _advance(self, steps: int) -> bool:
         with self._lock:
-            self._report(steps)
+            self._stopped = not self._report(steps) or self._stopped
+            return not self._stopped
 
     def _resume(self, saved: dict[str, Any]) -> None:
         """Take up what a checkpoint holds."""

@@ -24,6 +24,7 @@ from .checkpoints import KeptIn, Progressed
 from .directions import trial_seed
 from .effort import Effort, resources_of
 from .floors import coherence_floor
+from .packing import pack
 from .sampling import sample_coherence
 from .upper import MOST_DIMENSIONS
 
@@ -204,6 +205,14 @@ def _sample_of(d: int, n: int, settings: _Settings) -> Rows:
     )  # fmt: skip
 
 
+def _pack_of(d: int, n: int, settings: _Settings) -> Rows:
+    found = pack(n, d, restarts=settings.trials, seed=settings.seed, **settings.effort)
+    yield _row(
+        d, "n", "pack", "measured", f"best of {settings.trials}", math.log10(n), found.coherence,
+        n=n, seed=settings.seed,
+    )  # fmt: skip
+
+
 # What each method does at a tolerance, and for a number of lines.
 _AT_ANGLES: dict[str, Callable[[int, float, _Settings], Rows]] = {
     "bounds": _bounds_at,
@@ -213,6 +222,7 @@ _AT_ANGLES: dict[str, Callable[[int, float, _Settings], Rows]] = {
 _OF_COUNTS: dict[str, Callable[[int, int, _Settings], Rows]] = {
     "bounds": _floor_of,
     "sample": _sample_of,
+    "pack": _pack_of,
 }
 METHODS = tuple(dict.fromkeys([*_AT_ANGLES, *_OF_COUNTS]))
 
@@ -237,17 +247,17 @@ def sweep(
         Dimensions.
     angles : iterable of float
         Tolerances in degrees, 1 to 90: how many lines fit?
-    methods : sequence of {"bounds", "random", "greedy", "sample"}
+    methods : sequence of {"bounds", "random", "greedy", "sample", "pack"}
         At a tolerance: rigorous bounds with what random directions promise; the number of random
         directions before the first that is too close; `greedy`.  For a number of lines: the floor
-        of the coherence with what random directions have; `sample_coherence`.
+        of the coherence with what random directions have; `sample_coherence`; `pack`.
     ratios : iterable of float
         Numbers of lines as multiples of the dimensions, more than 1: how small can the coherence
         be?
     attempts : int
         Of `greedy`.
     trials : int
-        Of "random" and of "sample".
+        Of "random" and of "sample", and the restarts of "pack".
     seed : int
         Of everything random.
     checkpoint : str, os.PathLike or Checkpoint, optional

@@ -175,10 +175,12 @@ def sweep(
         str | None, typer.Option(help="Lines per dimension: 2,8 or low:high:count.")
     ] = None,
     methods: Annotated[
-        str, typer.Option(help="Of bounds, random, greedy, sample; with commas.")
+        str, typer.Option(help="Of bounds, random, greedy, sample, pack; with commas.")
     ] = "bounds",
     attempts: Annotated[int, typer.Option(help="Random directions that greedy tries.")] = 100_000,
-    trials: Annotated[int, typer.Option(help="Repetitions of random and sample.")] = 10,
+    trials: Annotated[
+        int, typer.Option(help="Repetitions of random and sample; restarts of pack.")
+    ] = 10,
     seed: Seed = 0,
     checkpoint: Checkpoint = None,
     plot: Annotated[
