@@ -18,7 +18,7 @@ EXTRAS_peers := all,peers
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | \
-		while IFS='|' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
+		while IFS='|' read -r target text; do printf '%-19s %s\n' "$$target" "$$text"; done
 
 demo: $(VENV)/demo ## the coherence of a real dictionary that ships inside the package
 	$(BIN)/superpos-fast coherence

@@ -197,8 +197,8 @@ independent. The second, where it differs, loses at every doubling of cores what
 {grid(["rows", "screen", *(f"{cores} cores" for cores in CORES)], predictions(models, threads))}
 
 GPUs, by the model of `bench/cuda_model.py`: the fp16 screen, every pair multiplied. Those of the
-H200 are measured rates (`bench/cuda.md`, where the host takes as long again); the others are scaled
-from data sheets.
+H200 are measured rates (`bench/cuda.md`, where the host takes half as long again); the others are
+scaled from data sheets.
 
 {grid(["rows", *DEVICES], devices())}
 """

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..records import EXACT, Error, Footprint, Listed
+from ..rounding import float32_below
 from . import folds, screens
 from .arrays import frozen
 from .micro_f32 import UNIT
@@ -167,7 +168,7 @@ class RanksFold(_TileFold):
         self._counts.fill(0)
         self.listing.found[0] = 0
         rows, columns = self.gates[:2]
-        gate = _float32_below(self._thresholds[0] - error.above)
+        gate = float32_below(self._thresholds[0] - error.above)
         rows.fill(gate)
         columns.fill(np.inf if error.is_one_sided else gate)
         if error.is_one_sided:
@@ -278,9 +279,3 @@ def _up_to(places: Any) -> Any:
     counts = np.zeros(folds.SHADES, np.uint16 if len(places) < 65536 else np.int32)
     np.add.at(counts, places, 1)
     return np.cumsum(counts, out=counts, dtype=counts.dtype)
-
-
-def _float32_below(values: Any) -> Any:
-    """Return the largest float32 not above each value."""
-    nearest = np.asarray(values, np.float64).astype(np.float32)
-    return np.where(nearest <= values, nearest, np.nextafter(nearest, np.float32(-np.inf)))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..rounding import float32_below
 from .loader import Module
 
 
@@ -16,7 +17,7 @@ class Gates:
     Attributes
     ----------
     blind : bool
-        Whether any is -inf.
+        Whether any was -inf when they were set.
     """
 
     def __init__(self, arrays: Any, module: Module, lines: int) -> None:
@@ -104,9 +105,3 @@ class Gates:
             "raise_gates", (ceil(len(exact) / 8),), peaks=peaks, lines=len(exact), groups=groups,
             line_stride=steps[0], group_stride=steps[1], k=k, gates=exact, narrow=narrow,
         )  # fmt: skip
-
-
-def float32_below(values: Any) -> Any:
-    """Return the largest float32 not above each value."""
-    nearest = np.asarray(values, np.float64).astype(np.float32)
-    return np.where(nearest <= values, nearest, np.nextafter(nearest, np.float32(-np.inf)))

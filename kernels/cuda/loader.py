@@ -1,8 +1,8 @@
 """The kernels on one device: found, compiled, and launched with arguments that are looked at first.
 
 CuPy passes what it is given: a Python float as 8 bytes to a float32, a NumPy array of one entry by
-value, a view without its strides, and one block for a grid of none.  `Module.launch` refuses the
-first three and does nothing for the last.
+value, a view without its strides, and one block for a grid of none.  `Module.launch` casts the
+first, refuses the next two and does nothing for the last.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _OLDEST_CUPY = (13, 6)
 _OLDEST_CAPABILITY = 75
 # Entries of rows up to which products of halves are folded on the tensor cores and never stored, by
 # the compute capability from which that holds.  On an H200 (9.0) 8192 x 8192 pairs take 65, 95 and
-# 149 us at d = 64, 128 and 256, and 89, 92 and 110 us by cuBLAS and a fold; for 8.x it is the model
-# that says so.
+# 149 us at d = 64, 128 and 256, and 89, 92 and 110 us by cuBLAS and a fold.  Most devices of 8.x
+# have a fifth of its memory bandwidth, which stored tiles wait for; none has been measured.
 _FUSED_DEPTHS = {90: 96, 80: 256}
 _MOST_BLOCKS = 2**31 - 1, 2**16 - 1, 2**16 - 1
 _INSTALL = "pip install 'superpos_fast[cuda13]' or 'superpos_fast[cuda12]'"

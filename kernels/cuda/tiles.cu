@@ -4,8 +4,8 @@
 // A warp walks so many rows; a block of eight warps eight times as many.
 #define WARP_ROWS 32
 // Rows whose values a thread loads before it looks at them.  With 16 warps, the fewest there are on
-// a multiprocessor, eight are 64 KiB under way, twice 4 TB/s times 700 ns on each of 132; folds
-// that look at every value have too few registers for that.
+// a multiprocessor, eight are 64 KiB under way, three times 4 TB/s times 700 ns on each of 132;
+// folds that look at every value have too few registers for that.
 #define MANY_ROWS 8
 #define FEW_ROWS 2
 
@@ -137,7 +137,7 @@ DEVICE void walk_rows(const Strip<T, Source>& strip, int first, Fold& fold) {
   }
 }
 
-// The one walk.
+// The walk that all folds of a stored tile share.
 template <class T, class Source, class Fold>
 DEVICE void walk(const Tile<T>& tile, const Source& source, Fold fold) {
   DYNAMIC_SHARED(room);

@@ -6,9 +6,9 @@ import pytest
 from driver import emulated_devices
 from superpos_fast.kernels import reference
 from superpos_fast.kernels.cuda import entry
-from superpos_fast.kernels.cuda.gates import float32_below
 from superpos_fast.kernels.cuda.packed import float32_above
 from superpos_fast.kernels.records import EXACT, Error
+from superpos_fast.kernels.rounding import float32_below
 from superpos_fast.screening import float32_bound
 
 ROWS, COLUMNS, DEPTH = 57, 83, 21

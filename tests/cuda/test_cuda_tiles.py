@@ -8,7 +8,7 @@ import pytest
 import fake_cupy as cp
 from launches import NEAREST, Listing, on_device, tile_grid
 from superpos_fast.kernels.cuda import formats
-from superpos_fast.kernels.cuda.gates import float32_below
+from superpos_fast.kernels.rounding import float32_below
 
 ACROSS = formats.ACROSS
 KINDS = ["f32", "f16", "f64"]
