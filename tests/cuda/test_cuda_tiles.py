@@ -174,9 +174,11 @@ def test_edges_that_a_bound_just_reaches(module, kind):
     tile.arguments |= {"relative": 0.0, "row_bounds": bounds[0], "column_bounds": bounds[1]}
     tile.arguments["tile"] = cp.full((9, 16), 0.5, NEAREST[kind])
     for threshold, unclear in ((0.5, True), (0.5000001, False), (0.0, False), (1e-9, True)):
-        counts, listing = ranked(module, tile, [threshold], np.zeros(2, np.uint8), copies=1)
-        assert listing.count() == (99 if unclear else 0)
-        assert counts[1] == (99 if threshold == 0.0 else 0)
+        for times in (1, 3):  # a look at the next threshold, a search
+            listed = np.zeros(times + 1, np.uint8)
+            counts, listing = ranked(module, tile, [threshold] * times, listed, copies=1)
+            assert listing.count() == (99 if unclear else 0)
+            assert counts[times] == (99 if threshold == 0.0 else 0)
     for gate, reached in ((0.5, 99), (0.50000006, 0)):
         rows, columns = cp.full(9, gate, np.float32), cp.full(11, np.inf, np.float32)
         listing = Listing(99, np.float32)
