@@ -133,6 +133,8 @@ def coherence(
     cores, with a bound from what rounding took from each row and from a model of how these cores
     add (`superpos_fast.screening.half_constant`): no probability, but no theorem either.
     ``screen="deterministic"`` and ``"off"`` take float32 products only, whose bound is a theorem.
+    (With ``"auto"`` those of more than 512 entries are bounded as sums of parts, each added up by
+    itself, which cuBLAS does not promise.)
 
     Takes n (n - 1) d floating-point operations (with `other` 2 n m d) at close to the processor's
     multiply-add peak, with codes at two to three times that, and at most ``memory`` bytes beside

@@ -202,8 +202,9 @@ class _Kernels:
         """Compare each with plain NumPy's."""
         with self._backend.at_work():
             kernels = self._backend.kernels
-            for check in self._survey, self._listed, self._pieces, self._products:
-                name = check.__name__.strip("_")
+            listed = self._survey, self._listed, self._pieces, self._products, self._long_products
+            for check in listed:
+                name = check.__name__.strip("_").replace("_", " ")
                 yield _checked(f"kernels: {name}", lambda: check(kernels))  # noqa: B023
 
     def _survey(self, kernels: Kernels) -> str:
@@ -235,3 +236,16 @@ class _Kernels:
         off = np.abs(screens.products(left, right).ravel() - self._cosines)
         bound = screening.float32_bound(150, screens.chain(150))
         return "" if np.nanmax(off) <= bound else f"off by {np.nanmax(off):.3g} of {bound:.3g}"
+
+    def _long_products(self, kernels: Kernels) -> str:
+        """Of equal entries, whose roundings all go the same way, few rows and many."""
+        screens = kernels.screens
+        if screens is None:
+            return ""
+        depth, worst = 4096 + 37, 0.0
+        bound = screening.float32_bound(depth, screens.chain(depth, False))
+        for rows, columns in (3, 5), (200, 300):
+            sides = [np.ones((count, depth), np.float32) for count in (rows, columns)]
+            left, right = (screens.packed(side, *reference.survey(side)[:2]) for side in sides)
+            worst = max(worst, float(np.abs(screens.products(left, right) - 1.0).max()))
+        return "" if worst <= bound else f"off by {worst:.3g} of {bound:.3g}"

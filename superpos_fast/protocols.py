@@ -130,8 +130,11 @@ class Screens(Protocol):
         `dtypes` are those of the two sides' blocks; `coded` is whether codes are screened too.
         """
 
-    def chain(self, depth: int, /) -> int:
-        """Return the longest chain of roundings behind a float32 dot product of unit rows."""
+    def chain(self, depth: int, certain: bool = True, /) -> int:
+        """Return the longest chain of roundings behind a float32 dot product of unit rows.
+
+        If not `certain`, one that a model of the machine shortens, where there is such a model.
+        """
 
     def room(self, rows: int, depth: int, /) -> Any:
         """Return memory for so many unit rows, a multiple of the unit."""

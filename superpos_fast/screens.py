@@ -159,7 +159,8 @@ class Float32Screen:
         decide: Decide,
         eager: bool,
     ) -> None:
-        bound = float32_bound(problem.depth, screens.chain(problem.depth))
+        certain = problem.screen != "auto"
+        bound = float32_bound(problem.depth, screens.chain(problem.depth, certain))
         self._error = Error(bound, bound)
         self._problem, self._screens = problem, screens
         self._reductions, self._decide = reductions, decide

@@ -273,7 +273,7 @@ def products(left: Units, right: Units) -> Any:
     return out.reshape(left.padded, right.padded)[: left.rows, : right.rows]
 
 
-def chain(depth: int) -> int:
+def chain(depth: int, certain: bool = True) -> int:
     """Return the longest chain of roundings behind a float32 dot product of packed rows."""
     padded, chunk = packed_depth(depth)
     return chunk + ceil(padded / chunk) + 1

@@ -70,34 +70,41 @@ class Gates:
         of_rows, columns = self._sides()[0]
         return {"row_gates": of_rows[row : row + rows], "column_gates": columns}
 
-    def raise_side(self, side: int, peaks: Any, groups: int, k: int) -> None:
-        """Raise those of rows (0) or columns (1) to their k-th largest peaks.
+    def raise_lines(self, row_peaks: Any, column_peaks: Any | None, k: int, shift: int) -> None:
+        """Raise those of rows, and of columns if there are peaks of theirs, to k-th largest peaks.
 
-        `peaks` has a row's `groups` side by side, a column's below each other.
+        A row has its peaks side by side, a column below each other.  A row and the column that is
+        `shift` less are the same vector, which has the higher of both.
         """
-        exact, narrow = (part[side] for part in self._sides())
-        steps = (groups, 1) if side == 0 else (1, len(exact))
-        self._raise(peaks, groups, steps, k, exact, narrow)
+        rows, count = self._sizes[0], sum(self._sizes)
+        raised = [self._arrays.full(count, -np.inf, kind) for kind in (np.float64, np.float32)]
+        groups = row_peaks.shape[1]
+        self._kth(row_peaks, groups, (groups, 1), k, *(part[:rows] for part in raised))
+        if column_peaks is not None:
+            groups, columns = column_peaks.shape
+            self._kth(column_peaks, groups, (1, columns), k, *(part[rows:] for part in raised))
+            self._share(raised, shift)
+        for gates, higher in zip((self._exact, self._narrow), raised, strict=True):
+            gates[:count] = self._arrays.maximum(gates[:count], higher)
 
-    def share(self, shift: int) -> None:
-        """Give a row and the column that is `shift` less, the same vector, the higher of theirs."""
+    def _share(self, raised: list[Any], shift: int) -> None:
         rows, columns = self._sizes
         first, end = max(0, shift), min(rows, columns + shift)
         if first >= end:
             return
-        for of_rows, of_columns in self._sides():
-            some, same = of_rows[first:end], of_columns[first - shift : end - shift]
-            self._arrays.maximum(some, same, out=some)
-            same[:] = some
+        for part in raised:
+            of_rows, of_columns = part[first:end], part[rows + first - shift : rows + end - shift]
+            self._arrays.maximum(of_rows, of_columns, out=of_rows)
+            of_columns[:] = of_rows
 
     def raise_all(self, peaks: Any, k: int) -> None:
         """Raise those of rows to the k-th largest of all peaks."""
-        one = [self._arrays.full(1, -np.inf, kind) for kind in (np.float64, np.float32)]
-        self._raise(peaks, peaks.size, (0, 1), k, *one)
-        for gates, raised in zip(self._sides(), one, strict=True):
-            gates[0][:] = self._arrays.maximum(gates[0], raised)
+        raised = [self._arrays.full(1, -np.inf, kind) for kind in (np.float64, np.float32)]
+        self._kth(peaks, peaks.size, (0, 1), k, *raised)
+        for gates, higher in zip(self._sides(), raised, strict=True):
+            gates[0][:] = self._arrays.maximum(gates[0], higher)
 
-    def _raise(
+    def _kth(
         self, peaks: Any, groups: int, steps: tuple[int, int], k: int, exact: Any, narrow: Any
     ) -> None:
         self._even = None

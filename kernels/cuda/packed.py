@@ -30,9 +30,16 @@ def padded_depth(depth: int) -> int:
     return ceil(depth / _DEPTH_UNIT) * _DEPTH_UNIT
 
 
-def chain(depth: int) -> int:
-    """Return the roundings that a float32 product goes through in whatever order it is added up."""
+def chain(depth: int, certain: bool) -> int:
+    """Return the roundings that a float32 product goes through.
+
+    `certain`: in whatever order it is added up.  Else a part is added up by itself, and then to
+    those before it: what cuBLAS documents, alpha A B + beta C, though it
+    does not promise that no sum begins from C.
+    """
     padded = padded_depth(depth)
+    if certain:
+        return padded + 1
     part = _part(padded)
     return part + ceil(padded / part) + 1
 
@@ -40,7 +47,7 @@ def chain(depth: int) -> int:
 def _part(padded: int) -> int:
     """Return the entries of a row that are multiplied at a time: parts are equal but for the last.
 
-    A sum of parts goes through fewer roundings than one of all, whatever cuBLAS does within them.
+    A sum of parts goes through fewer roundings than one of all, whatever the order within them.
     """
     return padded_depth(ceil(padded / ceil(padded / _MOST_ADDED)))
 

@@ -59,9 +59,9 @@ class Screens:
         """Do nothing: kernels are compiled, or found in CuPy's cache, when they are launched."""
         del folds, dtypes, coded
 
-    def chain(self, depth: int) -> int:
-        """Return the roundings that a product goes through in whatever order it is added up."""
-        return chain(depth)
+    def chain(self, depth: int, certain: bool = True) -> int:
+        """Return the roundings that a float32 product goes through, by any order or by parts."""
+        return chain(depth, certain)
 
     def room(self, rows: int, depth: int) -> Any:
         """Return memory for so many unit rows, a multiple of the unit."""

@@ -209,10 +209,8 @@ class BestFold(_TileFold):
         if self._per == "all":
             self._gates.raise_all(row_peaks, self._k)
             return
-        self._gates.raise_side(0, row_peaks, row_groups, self._k)
-        if self._per == "both":
-            self._gates.raise_side(1, column_peaks, column_groups, self._k)
-            self._gates.share(values.shift)
+        of_columns = column_peaks if self._per == "both" else None
+        self._gates.raise_lines(row_peaks, of_columns, self._k, values.shift)
 
     def _group_sizes(self, rows: int, columns: int) -> tuple[int, int]:
         """Return how many columns of a row, and rows of a column, have one peak."""

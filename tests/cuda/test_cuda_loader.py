@@ -314,10 +314,11 @@ def test_products_of_parts_are_added(cublas, kind):
 
 
 def test_the_longest_chain_of_roundings():
-    """Of parts as they are multiplied, each added to the sum, in whatever order within one."""
-    assert [packed.chain(depth) for depth in (1, 32, 512, 513, 768, 1120, 4096)] == [
-        34, 34, 514, 291, 387, 388, 521,
-    ]  # fmt: skip
+    """Of parts as they are multiplied, each added to the sum; or of all, whatever their order."""
+    depths = 1, 32, 512, 513, 768, 1120, 4096
+    by_parts = [packed.chain(depth, False) for depth in depths]
+    assert by_parts == [34, 34, 514, 291, 387, 388, 521]
+    assert [packed.chain(depth, True) for depth in depths] == [33, 33, 513, 545, 769, 1121, 4097]
 
 
 def test_without_cupy(monkeypatch):

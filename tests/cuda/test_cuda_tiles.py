@@ -186,6 +186,28 @@ def test_edges_that_a_bound_just_reaches(module, kind):
         assert listing.count() == reached
 
 
+@pytest.mark.parametrize("kind", ["f32", "f16"])
+@pytest.mark.parametrize("magnitude", [0, 1])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_one_value_among_many_that_do_not_matter(module, kind, magnitude, sign):
+    """Wherever it is: rows of which nothing reaches its gate are passed over as a whole."""
+    for first in range(0, 40, 9):
+        tile = Tile(kind, (9, 40, 40, ACROSS), magnitude)
+        bounds = [cp.zeros(n, np.float32) for n in (9, 40)]
+        tile.arguments |= {"relative": 0.0, "row_bounds": bounds[0], "column_bounds": bounds[1]}
+        stored = np.full((9, 40), -0.01, NEAREST[kind])
+        places = {(row, (first + 2 * row) % 40) for row in range(9)}
+        for place in places:
+            stored[place] = sign * 0.8
+        tile.arguments["tile"] = cp.asarray(stored)
+        value = 0.5 * abs(float(stored[next(iter(places))]))
+        for gate in (0.2, value):
+            rows, columns = cp.full(9, gate, np.float32), cp.full(40, np.inf, np.float32)
+            listing = Listing(99, np.float32)
+            tile.launch(module, "list", row_gates=rows, column_gates=columns, **listing.arguments)
+            assert set(listing.pairs()) == (places if magnitude or sign > 0 else set())
+
+
 @pytest.mark.parametrize("kind", ["f32", "f64"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_total(module, kind, shape):

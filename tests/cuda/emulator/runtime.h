@@ -98,6 +98,10 @@ struct Thread {
   std::vector<Copy> copies;  // not committed yet
   std::vector<std::vector<Copy>> groups;
 };
+inline void arrive(const Copy& copy) {
+  std::memset(copy.to, 0, 16);
+  std::memcpy(copy.to, copy.from, copy.bytes);
+}
 // A meeting of a warp's lanes: who came, with what.
 struct Warp {
   u32 here = 0, done = 0, at_barrier = 0, lanes = 0;
@@ -115,6 +119,7 @@ inline Thread* now = nullptr;
 inline Context scheduler;
 inline Index grid, block, block_place;
 inline std::mt19937 dice;
+inline bool adversarial = false;  // not seed 0
 inline std::string error;
 inline std::function<void()> body;
 inline u64 barriers = 0;  // passed by this block
@@ -152,6 +157,10 @@ void meet(const char* operation, u32 mask, u64 kind, const u64* in, u64* out, Wo
   Warp& warp = warp_of(*self);
   const int lane = self->number & 31;
   const std::string name = operation;
+  // Copies may arrive long before they are waited for.
+  if (adversarial && !self->groups.empty() && dice() % 4 == 0)
+    for (auto& group : self->groups)
+      for (auto& copy : group) arrive(copy);
   if (!(mask >> lane & 1)) fail(name + ": a lane that is not in its own mask");
   if (mask & ~warp.lanes) fail(name + ": a mask with lanes that the block has not");
   if (mask & warp.done) fail(name + ": a mask with a lane that has gone");
@@ -315,6 +324,7 @@ inline int launch(Index grid_, Index block_, size_t shared_bytes, unsigned seed,
   block = block_;
   body = kernel;
   dice.seed(seed);
+  adversarial = seed != 0;
   if (block.x * block.y * block.z > most) return error = "more than 1024 threads a block", 1;
   std::vector<Index> places;
   for (unsigned z = 0; z < grid.z; ++z)

@@ -18,10 +18,7 @@ inline void commit_copies() {
 inline void wait_for_copies(int pending) {
   auto& groups = now->groups;
   for (; (int)groups.size() > pending; groups.erase(groups.begin()))
-    for (auto& copy : groups[0]) {
-      std::memset(copy.to, 0, 16);
-      std::memcpy(copy.to, copy.from, copy.bytes);
-    }
+    for (auto& copy : groups[0]) arrive(copy);
 }
 
 // Bank conflicts of ldmatrix, whose eight rows must lie in eight different groups of banks.
