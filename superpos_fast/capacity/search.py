@@ -43,6 +43,8 @@ _LOCAL = 20.0
 _COARSE = Schedule(factor=4.0, steps=100, gap=1e-3)
 _FINE = Schedule(factor=4.0, steps=200, gap=1e-9)
 _SINGLE = Schedule(factor=2.0, steps=150, gap=1e-4)
+# A small packing is as good as any can be if it is so close to the bound, of which it is a share.
+_REACHED = 1e-7
 # Packings that are refined, of those found.
 _KEPT = 4
 # Directions to move in up to which linear programs are solved.
@@ -252,7 +254,7 @@ class Search:
 
         def note() -> None:
             best = int(sets.tops.argmin())
-            self._note(group[best], sets, best)
+            self._note(group[best], float(sets.tops[best]), sets.steps)
             if crew is not None:
                 state = {name: getattr(sets, name) for name in ("points", "sharpness", "tops")}
                 self._under_way = {**state, "steps": sets.steps, "restart": group[0]}
@@ -267,16 +269,42 @@ class Search:
             note=note,
         )
         _, _, sets.tops = function(sets.points, np.arange(len(group)))
+        reached = self._reaching(group, sets) if finished else None
         with self._lock:
             self._under_way = {}
             for restart, top, points in zip(group, sets.tops, sets.points, strict=True):
-                if finished and top <= wanted.goal * (1.0 + 2.0 * wanted.schedule.gap):
-                    top, self._reached = wanted.goal, min(self._reached, restart)
+                if reached is not None and restart == reached.restart:
+                    self._reached = min(self._reached, restart)
+                    self._kept.append(reached)
+                    continue
                 self._kept.append(Candidate(float(top), restart, points.copy()))
             self._kept = sorted(self._kept)[:_KEPT]
             if finished:
                 self._finished.update(group)
             self._save()
+
+    def _reaching(self, group: range, sets: Annealed) -> Candidate | None:
+        """Return the first of some packings that is as good as any can be, if one is.
+
+        What comes close is annealed on: some of it stays beside the bound.
+        """
+        goal, gap = self._wanted.goal, self._wanted.schedule.gap
+        for restart, top, points in zip(group, sets.tops, sets.points, strict=True):
+            if top > goal * (1.0 + 2.0 * gap):
+                continue
+            best = points if self._wanted.work > SMALL else self._annealed_on(points)
+            if self._wanted.work > SMALL or largest_cosine(best) <= goal * (1.0 + _REACHED):
+                return Candidate(goal, restart, best.copy())
+        return None
+
+    def _annealed_on(self, points: Any) -> Any:
+        """Return a small packing to ten digits of its smooth maximum's descent."""
+        wanted = self._wanted
+        function = self._function(1, None)
+        _, _, tops = function(points[None], np.arange(1))
+        sets = Annealed(points[None].copy(), wanted.schedule.last(wanted.n, tops), tops)
+        anneal(function, sets, replace(_FINE, most=wanted.schedule.most), deadline=self._end)
+        return min(points, sets.points[0], key=largest_cosine)
 
     def _function(self, sets: int, crew: Crew | None) -> SmoothMaximum:
         n, d = self._wanted.n, self._wanted.d
@@ -298,33 +326,19 @@ class Search:
 
     def _refine(self, which: int) -> None:
         """Anneal a packing on to ten digits; the rest is for linear programs, if it is small."""
-        wanted = self._wanted
-        candidate = self._kept[which]
-        function = self._function(1, None)
-        _, _, tops = function(candidate.points[None], np.arange(1))
-        first = wanted.schedule.last(wanted.n, tops)
-        sets = Annealed(candidate.points[None].copy(), first, tops)
-        fine = replace(_FINE, most=wanted.schedule.most)
-        anneal(function, sets, fine, deadline=self._end)
-        points = sets.points[0]
+        wanted, candidate = self._wanted, self._kept[which]
+        points = self._annealed_on(candidate.points)
         if wanted.n * (wanted.d - 1) <= _PROGRAM and not self._bound_reached:
             points = refined(points, lambda: perf_counter() >= self._end)
-        found = min(
-            (largest_cosine(candidate.points), 0, candidate.points),
-            (largest_cosine(points), 1, points),
-            key=lambda entry: entry[:2],
-        )
-        self._kept[which] = Candidate(found[0], candidate.restart, found[2])
-        self._note(candidate.restart, sets, 0)
+        best = min(candidate.points, points, key=largest_cosine)
+        self._kept[which] = Candidate(largest_cosine(best), candidate.restart, best)
+        self._note(candidate.restart, self._kept[which].rank, 0)
 
-    def _note(self, restart: int, sets: Annealed, which: int) -> None:
+    def _note(self, restart: int, found: float, steps: int) -> None:
         """Add to the history what is better than what is there."""
-        found = float(sets.tops[which])
         with self._lock:
             if not self.history or found < self.history[-1].coherence:
-                self.history.append(
-                    Milestone(restart, sets.steps, found, perf_counter() - self._begin)
-                )
+                self.history.append(Milestone(restart, steps, found, perf_counter() - self._begin))
 
     def _advance(self, steps: int) -> bool:
         with self._lock:
