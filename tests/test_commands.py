@@ -265,6 +265,9 @@ def test_every_answer_goes_to_every_file(capsys, name):
         ("merge missing.ckpt", "missing.ckpt"),
         ("coherence a.npy --screen magic", "magic"),
         ("coherence a.npy --backend magic", "backend: must be"),
+        ("coherence a.npy --devices x", "--devices: must be whole numbers like"),
+        ("coherence a.npy --devices 0,0", "devices: must be different numbers from 0 on"),
+        ("nearest a.npy --devices 0 --backend cpu", "devices: must come with backend='cuda'"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(capsys, arguments, reason):
@@ -329,6 +332,7 @@ def test_the_same_option_names_as_keywords():
         "progress",
         "screen",
         "screen_seed",
+        "devices",
         "checkpoint",
         "shard",
     }

@@ -109,6 +109,13 @@ _ScreenSeed = Annotated[
     int,
     typer.Option("--screen-seed", help="Of its random rounding.", rich_help_panel=_RUNNING),
 ]
+_Devices = Annotated[
+    str | None,
+    typer.Option(
+        "--devices", metavar="0,1", help="CUDA devices that share the pairs, by number.",
+        rich_help_panel=_RUNNING, show_default=False,
+    ),
+]  # fmt: skip
 _Shard = Annotated[
     str | None,
     typer.Option(
@@ -173,6 +180,12 @@ class Execution(Effort):
 
     screen: _Screen = Screen.auto
     screen_seed: _ScreenSeed = 0
+    devices: _Devices = None
+
+    def keywords(self) -> dict[str, Any]:
+        """Return them as a function takes them."""
+        devices = None if self.devices is None else numbers(self.devices, "--devices", True)
+        return super().keywords() | {"devices": devices}
 
 
 @dataclass(frozen=True)
