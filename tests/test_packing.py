@@ -8,7 +8,7 @@ import pytest
 from helpers import needs_compiled
 from superpos_fast import coherence
 from superpos_fast.backends import choose_host_kernels
-from superpos_fast.capacity import pack
+from superpos_fast.capacity import pack, search
 from superpos_fast.capacity.lbfgs import normalised
 from superpos_fast.capacity.refinement import largest_cosine, refined
 from superpos_fast.capacity.smooth_maximum import LargeSmoothMaximum, SmoothMaximum, rounds
@@ -147,22 +147,29 @@ def test_progress_and_time(capsys):
 
 
 @needs_compiled
-@pytest.mark.parametrize("size", [(20, 5), (420, 100)])
-def test_progress_may_stop_it(size, tmp_path):
-    """At once; what there is by then is returned, and kept."""
+@pytest.mark.parametrize("limits", [(search.SMALL, search.MIDDLING), (0, 10**9), (0, 0)])
+@pytest.mark.parametrize("most", [3, 300])
+def test_progress_may_stop_it(limits, most, tmp_path, monkeypatch):
+    """At once, with what there is by then; and the search goes on as if it had not been stopped."""
+    monkeypatch.setattr(search, "SMALL", limits[0])
+    monkeypatch.setattr(search, "MIDDLING", limits[1])
+    how = {"restarts": 3, "seed": 1, "threads": 1}
     calls = []
 
-    def thrice(done, total):
+    def some(done, total):
         calls.append(done)
-        return len(calls) < 3
+        return len(calls) < most
 
+    whole = pack(40, 9, **how)
     kept = tmp_path / "search"
-    found = pack(*size, restarts=500, seed=1, threads=1, progress=thrice, checkpoint=kept)
-    assert len(calls) == 3
-    assert found.vectors.shape == size
+    found = pack(40, 9, **how, progress=some, checkpoint=kept)
+    assert len(calls) == most
+    assert found.vectors.shape == (40, 9)
     assert found.coherence == coherence(found.vectors)
-    assert found.restarts == 0
-    assert kept.exists()
+    assert found.restarts < 3
+    again = pack(40, 9, **how, checkpoint=kept)
+    assert np.array_equal(again.vectors, whole.vectors)
+    assert again.restarts == whole.restarts == 3
 
 
 def test_starts_are_orbits():

@@ -202,6 +202,7 @@ class Search:
         self._lock = threading.Lock()
         self._stopped = False
         self._kept: list[Candidate] = []
+        self._left: list[Candidate] = []  # where descents were stopped: no part of what is saved
         self._finished: set[int] = set()
         self._reached = _NEVER
         self._under_way: dict[str, Any] = {}
@@ -231,15 +232,15 @@ class Search:
                     self._descend(group, crew)
             else:
                 crew.each(lambda group: self._descend(group, None), self._groups())
-            if self._wanted.work <= SMALL and not self._stopped:
-                crew.each(self._refine, range(1 if self._bound_reached else len(self._kept)))
-        return min(self._kept).points
+            if self._wanted.work <= SMALL and not self._stopped and not self._bound_reached:
+                crew.each(self._refine, range(len(self._kept)))
+        return min(self._kept + self._left).points
 
     def _groups(self) -> Iterator[range]:
         """Yield restarts that are to be descended together, until there are enough."""
         first, step, count = 0, self._wanted.group, self._wanted.count
         while first < count and first <= self._reached:
-            if self._kept and (self._stopped or perf_counter() >= self._deadline):
+            if self._stopped or (perf_counter() >= self._deadline and self._kept):
                 return
             group = range(first, min(first + step, count))
             if not self._finished.issuperset(group):
@@ -270,15 +271,19 @@ class Search:
         )
         _, _, sets.tops = function(sets.points, np.arange(len(group)))
         reached = self._reaching(group, sets) if finished else None
+        found = [
+            Candidate(float(top), restart, points.copy())
+            for restart, top, points in zip(group, sets.tops, sets.points, strict=True)
+        ]
         with self._lock:
+            if self._stopped and not finished:
+                self._left.append(min(found))
+                return
             self._under_way = {}
-            for restart, top, points in zip(group, sets.tops, sets.points, strict=True):
-                if reached is not None and restart == reached.restart:
-                    self._reached = min(self._reached, restart)
-                    self._kept.append(reached)
-                    continue
-                self._kept.append(Candidate(float(top), restart, points.copy()))
-            self._kept = sorted(self._kept)[:_KEPT]
+            if reached is not None:
+                self._reached = min(self._reached, reached.restart)
+                found[reached.restart - group[0]] = reached
+            self._kept = sorted(self._kept + found)[:_KEPT]
             if finished:
                 self._finished.update(group)
             self._save()
@@ -292,19 +297,23 @@ class Search:
         for restart, top, points in zip(group, sets.tops, sets.points, strict=True):
             if top > goal * (1.0 + 2.0 * gap):
                 continue
-            best = points if self._wanted.work > SMALL else self._annealed_on(points)
-            if self._wanted.work > SMALL or largest_cosine(best) <= goal * (1.0 + _REACHED):
+            if self._wanted.work > SMALL:
+                return Candidate(goal, restart, points.copy())
+            best, steps = self._annealed_on(points)
+            value = largest_cosine(best)
+            if value <= goal * (1.0 + _REACHED):
+                self._note(restart, value, steps)
                 return Candidate(goal, restart, best.copy())
         return None
 
-    def _annealed_on(self, points: Any) -> Any:
-        """Return a small packing to ten digits of its smooth maximum's descent."""
+    def _annealed_on(self, points: Any) -> tuple[Any, int]:
+        """Return a small packing to ten digits of its smooth maximum's descent, and its steps."""
         wanted = self._wanted
         function = self._function(1, None)
         _, _, tops = function(points[None], np.arange(1))
         sets = Annealed(points[None].copy(), wanted.schedule.last(wanted.n, tops), tops)
         anneal(function, sets, replace(_FINE, most=wanted.schedule.most), deadline=self._end)
-        return min(points, sets.points[0], key=largest_cosine)
+        return min(points, sets.points[0], key=largest_cosine), sets.steps
 
     def _function(self, sets: int, crew: Crew | None) -> SmoothMaximum:
         n, d = self._wanted.n, self._wanted.d
@@ -327,12 +336,12 @@ class Search:
     def _refine(self, which: int) -> None:
         """Anneal a packing on to ten digits; the rest is for linear programs, if it is small."""
         wanted, candidate = self._wanted, self._kept[which]
-        points = self._annealed_on(candidate.points)
-        if wanted.n * (wanted.d - 1) <= _PROGRAM and not self._bound_reached:
+        points, steps = self._annealed_on(candidate.points)
+        if wanted.n * (wanted.d - 1) <= _PROGRAM:
             points = refined(points, lambda: perf_counter() >= self._end)
         best = min(candidate.points, points, key=largest_cosine)
         self._kept[which] = Candidate(largest_cosine(best), candidate.restart, best)
-        self._note(candidate.restart, self._kept[which].rank, 0)
+        self._note(candidate.restart, self._kept[which].rank, steps)
 
     def _note(self, restart: int, found: float, steps: int) -> None:
         """Add to the history what is better than what is there."""
