@@ -6,11 +6,11 @@ Random rows that lie on the device.  Useful operations are 2 d for each pair, wh
 """
 
 import argparse
-import time
 
 import numpy as np
 
 import superpos_fast as sf
+from bench.roofline import best_of, useful_flops
 
 SHAPES = (65536, 64), (65536, 768), (32768, 4096), (262144, 64), (262144, 768), (10**6, 768)
 CALLS = {
@@ -38,16 +38,6 @@ def plain_coherence(cupy, x):
     return float(most)
 
 
-def best_time(work, repeat):
-    """Return the least of some times, after one that is left out."""
-    seconds = []
-    for _ in range(1 + repeat):
-        begin = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - begin)
-    return min(seconds[1:])
-
-
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=3)
@@ -60,12 +50,14 @@ def main(arguments=None):
     print("| call | rows | seconds | useful TFLOP/s | plain CuPy takes |\n|---|---|---|---|---|")
     for n, d in SHAPES[: 2 if options.small else None]:
         x = cupy.random.default_rng(0).standard_normal((n, d), dtype=np.float32)
-        plain = best_time(lambda: plain_coherence(cupy, x), 1)  # noqa: B023
+        plain_coherence(cupy, x)
+        plain, _ = best_of(1, plain_coherence, cupy, x)
         for call, ask in CALLS.items():
-            operations = float(n) * (n - 1) * d
+            operations = useful_flops(n, d)
             if operations > _MOST_OPERATIONS.get(call, np.inf):
                 continue
-            seconds = best_time(lambda: ask(x), options.repeat)  # noqa: B023
+            ask(x)  # compiles, or loads
+            seconds, _ = best_of(options.repeat, ask, x)
             beside = f"{plain:.4g} s, {plain / seconds:.1f} x" if call == "coherence" else ""
             rate = operations / seconds / 1e12
             print(f"| {call} | {n} x {d} | {seconds:.4g} | {rate:.4g} | {beside} |", flush=True)

@@ -1,6 +1,6 @@
 """A launch's arguments, looked at: numbers of the very types, arrays that lie where kernels look.
 
-In some ten microseconds: a call launches thousands of kernels, each with up to twenty arguments.
+Quickly: a call launches thousands of kernels, each with up to twenty arguments.
 """
 
 from __future__ import annotations

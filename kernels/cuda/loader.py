@@ -20,9 +20,9 @@ from .sources import FILES, Signature, signatures, source
 _OLDEST_CUPY = (13, 6)
 _OLDEST_CAPABILITY = 75
 # Entries of rows up to which products of halves are folded on the tensor cores and never stored, by
-# the compute capability from which that holds.  On an H200 (9.0) 8192 x 8192 pairs take 65, 95 and
-# 149 us at d = 64, 128 and 256, and 89, 92 and 110 us by cuBLAS and a fold.  Most devices of 8.x
-# have a fifth of its memory bandwidth, which stored tiles wait for; none has been measured.
+# the compute capability from which that holds: by an H200's rates (`python -m bench.cuda_model` has
+# where a stored tile is faster).  Most devices of 8.x have a fifth of its memory bandwidth, which
+# stored tiles wait for; none has been measured.
 _FUSED_DEPTHS = {90: 96, 80: 256}
 _MOST_BLOCKS = 2**31 - 1, 2**16 - 1, 2**16 - 1
 _INSTALL = "pip install 'superpos_fast[cuda13]' or 'superpos_fast[cuda12]'"
@@ -91,10 +91,8 @@ class Module:
 
         Raises
         ------
-        TypeError
-            If an argument is missing, unknown or not what the signature says.
-        ValueError
-            If an array lies on another device or is not laid out as its strides say.
+        TypeError, ValueError
+            As `arguments.checked`; for a grid beyond what there is, or another current device.
         """
         signature = signatures()[kernel]
         values = checked(kernel, self.device, arguments)

@@ -7,6 +7,7 @@ the rows lie on the device, so that only what matters comes to the host.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from math import ceil
 from typing import Any
@@ -23,8 +24,8 @@ from .values import Cosines, Decider, Values
 # k-th largest peak is then close to the k-th largest value.
 _GROUPS_EACH, _FEWEST_GROUPS = 2, 8
 _LEAST_WIDTH = 8
-# Decided pairs from which those that reach their gates are sifted out on the device: a launch and a
-# wait take as long as to copy and to look at so many.
+# Decided pairs from which those that reach their gates are sifted out on the device: an estimate, of
+# a launch and a wait against a copy of so many.  None other was tried.
 _SIFTED = 1 << 13
 
 
@@ -57,19 +58,38 @@ class Listing:
 
 
 class _TileFold:
-    """What all folds have: a room for pairs that are open, and one for those that matter."""
+    """What all folds have.  As it stands it lists nothing."""
+
+    def __init__(self, team: Team, magnitude: bool) -> None:
+        self._arrays, self._place = team.arrays, team.here()
+        self._magnitude = int(magnitude)
+        self.error = EXACT
+
+    @property
+    def open(self) -> bool:
+        """Whether too many pairs were left open to be listed."""
+        return False
+
+    def take(self) -> Listed:
+        """Return the listed pairs, with their cosines if these are decided, and forget them."""
+        nothing = np.empty(0, np.int64)
+        return Listed(nothing, nothing)
+
+    def _begin(self, error: Error) -> None:
+        self.error = error
+
+
+class _ListingFold(_TileFold, ABC):
+    """One with a room for pairs that are open, and one for those that matter."""
 
     def __init__(self, team: Team, room: int, magnitude: bool) -> None:
-        place = team.here()
-        self._arrays, self._place = team.arrays, place
-        self._magnitude = int(magnitude)
+        super().__init__(team, magnitude)
         self._found = team.arrays.zeros(2, np.uint32)
         self._near = Listing(team.arrays, self._found[:1], room, np.float32)
         self._sure = Listing(team.arrays, self._found[1:], room, np.float64)
         self._cosines = team.arrays.empty(room, np.float64)
         self._open_pairs, self._sure_pairs = 0, 0
         self._is_decided = self._is_sifted = False
-        self.error = EXACT
 
     @property
     def open(self) -> bool:
@@ -80,15 +100,14 @@ class _TileFold:
         """Return the listed pairs, with their cosines if these are decided, and forget them."""
         looked, self._open_pairs = self._open_pairs, 0
         if not looked:
-            nothing = np.empty(0, np.int64)
-            return Listed(nothing, nothing)
+            return super().take()
         if self._is_sifted:
             return Listed(*self._sure.take(self._sure_pairs), looked)
         cosines = self._cosines[:looked].get() if self._is_decided else None
         return Listed(*self._near.take(looked)[:2], cosines, looked)
 
     def _begin(self, error: Error) -> None:
-        self.error = error
+        super()._begin(error)
         self._open_pairs, self._is_decided, self._is_sifted = 0, False, False
 
     def _count(self) -> None:
@@ -124,8 +143,9 @@ class _TileFold:
         fit = self._sure_pairs <= self._sure.room
         return self._sure.take(self._sure_pairs) if fit else None
 
+    @abstractmethod
     def _fold_rows(self, cosines: Cosines, row: int, rows: int) -> None:
-        raise NotImplementedError
+        """Fold some rows of a piece."""
 
     def sift(self, cosines: Cosines) -> Iterator[tuple[Any, Any, Any]]:
         """Fold a piece of cosines; yield rows, columns and cosines of pairs that are listed."""
@@ -141,7 +161,7 @@ class _TileFold:
             yield found[0] + row, *found[1:]
 
 
-class BestFold(_TileFold):
+class BestFold(_ListingFold):
     """The k largest of each row, of each row and column, or of all (`per`: rows, both, all)."""
 
     def __init__(
@@ -230,7 +250,7 @@ class BestFold(_TileFold):
         )  # fmt: skip
 
 
-class RanksFold(_TileFold):
+class RanksFold(_ListingFold):
     """How many values have each rank among ascending thresholds; lists the pairs of some ranks."""
 
     def __init__(
@@ -303,7 +323,8 @@ class TotalFold(_TileFold):
     """The sum of magnitudes."""
 
     def __init__(self, team: Team, rows: int, columns: int, piece: int, room: int) -> None:
-        super().__init__(team, 0, True)
+        del rows, columns, piece, room
+        super().__init__(team, True)
         self._parts = team.arrays.empty(0, np.float64)
 
     @staticmethod
