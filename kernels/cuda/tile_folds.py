@@ -24,8 +24,8 @@ from .values import Cosines, Decider, Values
 # k-th largest peak is then close to the k-th largest value.
 _GROUPS_EACH, _FEWEST_GROUPS = 2, 8
 _LEAST_WIDTH = 8
-# Decided pairs from which those that reach their gates are sifted out on the device: an estimate, of
-# a launch and a wait against a copy of so many.  None other was tried.
+# Decided pairs from which those that reach their gates are sifted out on the device: an estimate,
+# of a launch and a wait against a copy of so many.  None other was tried.
 _SIFTED = 1 << 13
 
 
