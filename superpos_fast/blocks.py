@@ -220,6 +220,11 @@ class BlockRows:
 
     def close(self) -> None:
         """Let go of all blocks, and of the thread."""
+        self.rest()
+        self._blocks.clear()
+
+    def rest(self) -> None:
+        """Let go of the thread; blocks stay."""
         with self._change:
             self._closed = True
             self._change.notify_all()
@@ -227,7 +232,8 @@ class BlockRows:
             self._thread.join()
         self._thread, self._closed = None, False
         self._now, self._later, self._next = [], iter(()), None
-        self._blocks.clear()
+        for block in self._blocks.values():
+            block.ahead = False
 
     def _numbers(self, rows: range) -> range:
         return range(rows.start // self.block, -(-rows.stop // self.block))

@@ -225,7 +225,8 @@ def nearest(
     zero : {"raise", "skip"}
         Refuse rows of zeros, or leave them out: their own results are NaN and -1.
     **execution
-        How to compute, never what (see `Execution`).
+        How to compute, never what (see `Execution`); with ``checkpoint`` it can be stopped and goes
+        on, with ``shard`` it is one share of the work, for `merge`.
 
     Returns
     -------
@@ -294,7 +295,8 @@ def babel(
     zero : {"raise", "skip"}
         Refuse rows of zeros, or leave them out.
     **execution
-        How to compute, never what (see `Execution`).
+        How to compute, never what (see `Execution`); with ``checkpoint`` it can be stopped and goes
+        on, with ``shard`` it is one share of the work, for `merge`.
 
     Returns
     -------
@@ -351,7 +353,8 @@ def mmcs(
     zero : {"raise", "skip"}
         Refuse rows of zeros, or leave them out.
     **execution
-        How to compute, never what (see `Execution`).
+        How to compute, never what (see `Execution`); with ``checkpoint`` it can be stopped and goes
+        on, with ``shard`` it is one share of the work, for `merge`.
 
     Returns
     -------
@@ -405,7 +408,8 @@ def mutual_nearest(
     zero : {"raise", "skip"}
         Refuse rows of zeros, or leave them out.
     **execution
-        How to compute, never what (see `Execution`).
+        How to compute, never what (see `Execution`); with ``checkpoint`` it can be stopped and goes
+        on, with ``shard`` it is one share of the work, for `merge`.
 
     Returns
     -------

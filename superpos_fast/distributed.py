@@ -12,7 +12,8 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import dask
@@ -34,7 +35,7 @@ from .run import reduce_pairs
 from .vectors import Vectors, as_source
 
 # Stretches for each worker at least, so that they end together and little is lost with one.
-_STRETCHES = 8
+_STRETCHES = 16
 # Multiply-adds that are enough for a stretch: some 10 s of a thread.
 _LONG = 5 * 10**11
 # Stretches under way for each worker: one more than it works on.
@@ -78,7 +79,11 @@ class _Side:
 
 @dataclass(frozen=True)
 class _Setting:
-    """What a worker needs to know beside the question."""
+    """What a worker needs to know beside the question.
+
+    A worker holds it as long as there are stretches, and with it what was read of the rows and
+    `kept` of problems.
+    """
 
     sides: tuple[_Side, ...]
     plan: Plan
@@ -87,6 +92,19 @@ class _Setting:
     screen: str
     seed: int
     demand: Demand
+
+    @cached_property
+    def vectors(self) -> list[Vectors]:
+        """The sides, opened once by each worker."""
+        return [side.opened() for side in self.sides]
+
+    @cached_property
+    def kept(self) -> dict[Any, Any]:
+        """What one stretch leaves to the next."""
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(frozen=True)
@@ -120,10 +138,9 @@ def _look(setting: _Setting, question: _Question, begin: int, end: int) -> _Foun
 
 @contextmanager
 def _posed(setting: _Setting, begin: int, end: int) -> Iterator[Problem]:
-    vectors = [side.opened() for side in setting.sides]
+    vectors, plan, backend = setting.vectors, setting.plan, choose_backend(setting.backend)
     sides = [side.source for side in vectors]
-    plan, backend = setting.plan, choose_backend(setting.backend)
-    with ieee_mode(), Crew(plan.threads) as crew, kept(sides, plan):
+    with ieee_mode(), Crew(plan.threads) as crew, kept(sides, plan, for_next=True):
         yield Problem(
             vectors[0],
             vectors[-1],
@@ -138,6 +155,7 @@ def _posed(setting: _Setting, begin: int, end: int) -> Iterator[Problem]:
             setting.seed,
             setting.demand,
             Book(Part({}, plan.pairs), stretch=(begin, end)),
+            kept=setting.kept,
         )
 
 

@@ -55,7 +55,8 @@ def histogram(
     zero : {"raise", "skip"}
         Refuse rows of zeros, or leave them out.
     **execution
-        How to compute, never what (see `Execution`).
+        How to compute, never what (see `Execution`); with ``checkpoint`` it can be stopped and goes
+        on, with ``shard`` it is one share of the work, for `merge`.
 
     Returns
     -------
@@ -138,7 +139,8 @@ def quantile(
     zero : {"raise", "skip"}
         Refuse rows of zeros, or leave them out.
     **execution
-        How to compute, never what (see `Execution`).
+        How to compute, never what (see `Execution`); with ``checkpoint`` it can be stopped and goes
+        on.  There are no shares: each pass depends on what all pairs said in the last one.
 
     Returns
     -------
@@ -307,7 +309,8 @@ def mean_cosine(
     zero : {"raise", "skip"}
         Refuse rows of zeros, or leave them out.
     **execution
-        How to compute (see `Execution`); the last bits may depend on it.
+        How to compute (see `Execution`), ``checkpoint`` and ``shard`` too; the last bits may
+        depend on the plan that `memory` and `threads` lead to.
 
     Returns
     -------

@@ -101,7 +101,8 @@ def estimate(
     zero : {"raise", "skip"}
         Refuse rows of zeros, or leave them out: they are drawn by nobody and count for nothing.
     **execution
-        How to compute (see `Execution`).
+        How to compute (see `Execution`); with ``checkpoint`` it can be stopped and goes on.  There
+        are no shares: with fewer `rows` there is less to do.
 
     Returns
     -------

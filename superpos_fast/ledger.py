@@ -53,7 +53,15 @@ class Book:
         if path is not None and path.exists():
             there = Part.load(path, "checkpoint")
             check_same(part.key, there.key, "checkpoint")
-            part.passes = there.passes
+            part.passes, part.numbers = there.passes, there.numbers
+
+    def number(self, name: str, find: Callable[[], float]) -> float:
+        """Return what is known under a name, or find it out; it is kept with the passes."""
+        if self.known is not None:
+            return next(self.known()).numbers[name]
+        if name not in self.part.numbers:
+            self.part.numbers[name] = find()
+        return self.part.numbers[name]
 
     def turn(
         self,

@@ -13,6 +13,8 @@ from .blocks import row_bytes
 
 # Of a memory map, asked for ahead or not yet forgotten.
 _AHEAD = 2**26
+# Rows taken here and there at a time: the system may map 2 MiB around each.
+_FAR_ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,15 @@ class ArrayRows:
 
     def take(self, indices: Any) -> Any:
         """Return a copy of the listed rows."""
-        found = self.array[indices]
-        if self._map is not None and len(indices):
-            # A row here and there has the system map up to 2 MiB around each.
-            first, last = (
-                int(np.min(indices)) * self._stride,
-                (int(np.max(indices)) + 1) * self._stride,
-            )
-            if last - first > 4 * _AHEAD:
-                self._map.forget(first, last - first)
+        if self._map is None or self.shape[0] * self._stride <= 2 * _AHEAD:
+            return self.array[indices]
+        found = np.empty((len(indices), self.shape[1]), self.dtype)
+        for start in range(0, len(indices), _FAR_ROWS):
+            some = indices[start : start + _FAR_ROWS]
+            found[start : start + _FAR_ROWS] = self.array[some]
+            if len(some) == _FAR_ROWS:
+                first, last = int(np.min(some)), int(np.max(some))
+                self._map.forget(first * self._stride, (last + 1 - first) * self._stride)
         return found
 
     def expect(self, now: Iterable[range], later: Iterable[range]) -> None:

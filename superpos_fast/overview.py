@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .bins import bin_counts, bin_thresholds
 from .capacity.welch import welch_bound
+from .division import divisible
 from .execution import Execution
 from .moments import mean_square_cosine
 from .plan import Demand
@@ -171,6 +172,7 @@ def _sketch(counts: Any) -> list[str]:
     return ["".join(_BLOCKS[step] for step in steps), f"{'0':29}{'90':28}180"]
 
 
+@divisible
 def describe(
     vectors: Matrix,
     other: Matrix | None = None,
@@ -189,7 +191,8 @@ def describe(
     zero : {"raise", "skip"}
         Refuse rows of zeros, or leave them out.
     **execution
-        How to compute (see `Execution`).
+        How to compute (see `Execution`); with ``checkpoint`` it can be stopped and goes on, with
+        ``shard`` it is one share of the pairs, for `merge`.
 
     Returns
     -------
@@ -230,9 +233,9 @@ def describe(
         thresholds = bin_thresholds(_EDGES, True)
         levels = Counts(thresholds[1:-1][::-1].copy(), magnitude=False)
         total = Total()
+        square = problem.book.number("mean_square", lambda: mean_square_cosine(problem))
         reduce_pairs(problem, ranking, levels, total)
         reached = np.concatenate([[0], levels.reaching()[::-1], [problem.pairs]])
-        square = mean_square_cosine(problem)
         cosines, indices = (part[:, 0] for part in ranking.ranked())
         closest = int(np.nanargmax(np.abs(cosines)))
         counts = bin_counts(reached, True)

@@ -59,12 +59,19 @@ class Part:
         What it is about: version, function, parameters, vectors, plan.
     total : int
         Pairs in all.
+    passes : list of Pass
+        One by one.
+    kept : list of ndarray
+        Which vectors of each side are not left out.
+    numbers : dict
+        What is known of the vectors without a pass over the pairs, by name.
     """
 
     key: dict[str, Any]
     total: int
     passes: list[Pass] = field(default_factory=list, repr=False)
     kept: list[Any] = field(default_factory=list, repr=False)
+    numbers: dict[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def pairs(self) -> int:
@@ -106,7 +113,12 @@ class Part:
         passes = [
             {**asdict(replace(one, states=[])), "states": len(one.states)} for one in self.passes
         ]
-        header = {"key": self.key, "total": self.total, "passes": passes}
+        header = {
+            "key": self.key,
+            "total": self.total,
+            "passes": passes,
+            "numbers": self.numbers,
+        }
         store.write(Path(path), header, arrays)
 
     @classmethod
@@ -134,7 +146,7 @@ class Part:
             np.unpackbits(arrays[f"kept {side}"], count=about["shape"][0]).astype(bool)
             for side, about in enumerate(header["key"]["sides"])
         ]
-        return cls(header["key"], header["total"], passes, kept)
+        return cls(header["key"], header["total"], passes, kept, header.get("numbers", {}))
 
 
 class Interrupted(RuntimeError):  # noqa: N818

@@ -64,7 +64,8 @@ class Cluster(Protocol):
 class Problem:
     """Surveyed vectors on both sides, the plan for them, and those who carry it out.
 
-    `lay` returns an array of results where the vectors came from: there may be a device.
+    `lay` returns an array of results where the vectors came from: there may be a device.  What is
+    `kept` is there for the next stretch of the same problem.
     """
 
     rows: Vectors
@@ -82,6 +83,7 @@ class Problem:
     book: Book
     cluster: Cluster | None = None
     lay: Callable[[Any], Any] = lambda array: array
+    kept: dict[Any, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _facts: dict[str, Any] = field(default_factory=dict)
     _startup: list[float] = field(default_factory=list)
@@ -214,7 +216,9 @@ def posed(
             memory = allowed.memory or devices.memory()
             sides, plan, room = held(sides, devices, memory, planned)
         waits = allowed.checkpoint is not None
-        with Crew(plan.threads, waits) as crew, kept(sides, plan):
+        # Rows are surveyed here, tiles are gone through by the workers, with threads of theirs.
+        hands = plan.threads if cluster is None else allowed.threads
+        with Crew(hands, waits) as crew, kept(sides, plan):
             given = [vectors, other]
             rows, columns = _surveyed(given, sides, names, zero, plan, backend.kernels, crew)
             book = open_book(rows, columns, zero, allowed, backend.name, memory, plan, crew.each)

@@ -189,10 +189,9 @@ class _Side:
     """Unit rows of one side of the sample: packed, and what of them is looked at entry by entry."""
 
     def __init__(self, screens: Screens, vectors: Vectors, rows: Any) -> None:
-        (block, exponents, squares), places = vectors.lines(rows)
-        rows = block[places], exponents[places], squares[places]
-        self._block, self._exponents, self._squares = rows
-        self._screens, self.packed = screens, screens.packed(*rows)
+        self._block, self._exponents, self._squares = vectors.copies(rows)
+        self._screens = screens
+        self.packed = screens.packed(self._block, self._exponents, self._squares)
 
     @cached_property
     def tops(self) -> Any:

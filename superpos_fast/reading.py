@@ -30,8 +30,11 @@ def blocks_of(sides: Sequence[Source]) -> Demand:
 
 
 @contextmanager
-def kept(sides: Sequence[Source], plan: Plan) -> Iterator[None]:
-    """Have the sources keep as much as the plan has room for, as long as the ``with``."""
+def kept(sides: Sequence[Source], plan: Plan, for_next: bool = False) -> Iterator[None]:
+    """Have the sources keep as much as the plan has room for, as long as the ``with``.
+
+    If `for_next`, what they hold at its end is there for the next one.
+    """
     groups = [plan.group_rows + plan.group_columns]
     if len(sides) > 1:
         groups = [plan.group_rows, plan.group_columns]
@@ -42,7 +45,10 @@ def kept(sides: Sequence[Source], plan: Plan) -> Iterator[None]:
         yield
     finally:
         for side in sides:
-            side.close()
+            if for_next and isinstance(side, BlockRows):
+                side.rest()
+            else:
+                side.close()
 
 
 class Reading:

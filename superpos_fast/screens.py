@@ -164,7 +164,8 @@ class Float32Screen:
         self._error = Error(bound, bound)
         self._problem, self._screens = problem, screens
         self._reductions, self._decide = reductions, decide
-        self._packer = _Packer(problem, _Units(screens, problem.depth))
+        units = _Units(screens, problem.depth)
+        self._packer: _Packer = problem.kept.setdefault(units, _Packer(problem, units))
         self._eager = eager
         self._lock = threading.Lock()
 

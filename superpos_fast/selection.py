@@ -79,7 +79,8 @@ def count(
     zero : {"raise", "skip"}
         Refuse rows of zeros, or leave them out.
     **execution
-        How to compute, never what (see `Execution`).
+        How to compute, never what (see `Execution`); with ``checkpoint`` it can be stopped and goes
+        on, with ``shard`` it is one share of the work, for `merge`.
 
     Returns
     -------
@@ -148,7 +149,8 @@ def pairs(
     zero : {"raise", "skip"}
         Refuse rows of zeros, or leave them out.
     **execution
-        How to compute, never what (see `Execution`).
+        How to compute, never what (see `Execution`); with ``checkpoint`` it can be stopped and goes
+        on, with ``shard`` it is one share of the work, for `merge`.
 
     Returns
     -------
@@ -256,7 +258,8 @@ def within_tolerance(
     zero : {"raise", "skip"}
         Refuse rows of zeros, or leave them out.
     **execution
-        How to compute, never what (see `Execution`).
+        How to compute, never what (see `Execution`); with ``checkpoint`` it can be stopped and goes
+        on, with ``shard`` it is one share of the work, for `merge`.
 
     Returns
     -------

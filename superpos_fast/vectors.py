@@ -115,8 +115,12 @@ class Vectors:
         if self.is_native:
             return (self.source.rows(0, len(self)), self.exponents, self.squares), rows
         some, places = np.unique(rows, return_inverse=True)
-        block = native(self.source.take(some))
-        return (block, self.exponents[some], self.squares[some]), places
+        return self.copies(some), places
+
+    def copies(self, rows: Any) -> Side:
+        """Return copies of the listed rows as kernels read them, with exponents and squares."""
+        block = native(self.source.take(rows))
+        return block, self.exponents[rows], self.squares[rows]
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,10 @@ class Reordered(Vectors):
     def lines(self, rows: Any) -> tuple[Side, Any]:
         """Return a block that holds the listed rows, and where they are."""
         return self.whole.lines(self.order[rows])
+
+    def copies(self, rows: Any) -> Side:
+        """Return copies of the listed rows, with exponents and squares."""
+        return self.whole.copies(self.order[rows])
 
 
 def reordered(vectors: Vectors, order: Any) -> Reordered:

@@ -34,6 +34,8 @@ QUESTIONS = {
     "within_tolerance": lambda x, **k: sf.within_tolerance(x, angle=0.001, **k),
     "mean_cosine": lambda x, **k: sf.mean_cosine(x, **k),
     "mean_cosine, float64": lambda x, **k: sf.mean_cosine(x, precision="float64", **k),
+    "describe": lambda x, **k: sf.describe(x, **k),
+    "describe, two sets": lambda x, **k: sf.describe(x, OTHER, **k),
 }
 
 
@@ -145,7 +147,7 @@ def test_bad_shards_are_refused(shard):
     assert refusal(sf.coherence, TABLE, shard=shard).startswith("shard: must be")
 
 
-@pytest.mark.parametrize("name", ["quantile", "frame_potential", "describe", "basis_alignment"])
+@pytest.mark.parametrize("name", ["quantile", "frame_potential", "estimate", "basis_alignment"])
 def test_what_has_no_shards(name):
     arguments = {"quantile": (TABLE, 0.5)}.get(name, (TABLE,))
     assert refusal(getattr(sf, name), *arguments, shard=(0, 2)).startswith("shard: must be left")

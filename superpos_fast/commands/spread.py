@@ -140,6 +140,7 @@ def quantile(
 def describe(
     tables: Tables,
     execution: Execution = Execution(),
+    division: Division = Division(),
     output: Output = Output(),
 ) -> None:
     """Print most of it at once, beside random directions."""
@@ -147,7 +148,10 @@ def describe(
     vectors, others = tables.open_both()
     from .. import describe as measure
 
-    found = measure(vectors, others, zero=tables.zero.value, **execution.keywords())
+    keywords = execution.keywords() | division.keywords()
+    found = measure(vectors, others, zero=tables.zero.value, **keywords)
+    if not division.was_all(found):
+        return
     known = json.loads(found.to_json())
     arrays = {name: value for name, value in found.to_dict().items() if name in _ARRAYS}
     facts = {name: value for name, value in known.items() if name not in _ARRAYS}
