@@ -348,7 +348,7 @@ FORKS = """
 import os, random, signal, sys, time
 import numpy as np
 import superpos_fast as sf
-folder, kills, every = sys.argv[1], int(sys.argv[2]), 0.03
+folder, kills, every = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 table = np.random.default_rng(0).standard_normal((6000, 32), dtype=np.float32)
 options = {"k": 3, "threads": 2, "memory": "2MiB"}
 expected, rng, places = sf.nearest(table, **options), random.Random(1), []
@@ -360,7 +360,7 @@ def child(ready):
             os.write(ready, b"%d" % done)
             os.close(ready)
             ready = None
-        time.sleep(0.004)
+        time.sleep(every / 8)
     path = f"{folder}/run.ckpt"
     found = sf.nearest(table, checkpoint=sf.Checkpoint(path, every), progress=slowly, **options)
     if ready is not None:  # nothing was left to do
@@ -375,7 +375,7 @@ for kill in range(kills):
     os.close(into)
     places.append(int(os.read(out, 99)))
     os.close(out)
-    time.sleep(rng.expovariate(20.0))
+    time.sleep(rng.expovariate(0.6 / every))
     os.kill(job, signal.SIGKILL)
     _, status = os.waitpid(job, 0)
     if os.WIFEXITED(status):  # it was at its end: begin anew
@@ -387,9 +387,10 @@ print(found == expected, sum(one < two for one, two in zip(places, places[1:])))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_killed_thirty_times(tmp_path):
+@pytest.mark.parametrize("every", [0.03, pytest.param(1.0, marks=pytest.mark.long)])
+def test_killed_thirty_times(tmp_path, every):
     """Each time the run goes on from what was written last, and once it ends with the same bits."""
-    equal, further = output_of(FORKS, tmp_path, 30)
+    equal, further = output_of(FORKS, tmp_path, 30, every)
     assert equal == "True"
     assert int(further) >= 5
 
