@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .problem import Problem
-from .protocols import Coder, Screens
+from .protocols import Coder, Screens, Side
 from .reductions import Selective
 from .screening import UNIT_ROUNDOFF_32, code_constant, half_constant, hoeffding_deviations
 from .vectors import Vectors
@@ -117,12 +117,12 @@ class Coding:
             offness=offness,
         )
 
-    def project(self, screens: Screens, units: Any) -> tuple[Any, Any]:
-        """Return packed rows' products with the directions, and lengths of what these leave."""
-        entries = np.ascontiguousarray(screens.products(units, self.directions))
-        lengths = np.sqrt(np.einsum("ik,ik->i", entries, entries, dtype=np.float64))
-        inside = np.maximum(lengths - self.offness, 0.0)
-        return entries, np.sqrt(np.maximum(1.0 + 2.0**-20 - inside**2, 0.0))
+    def project(self, screens: Screens, rows: Side) -> tuple[Any, Any]:
+        """Return unit rows' products with the directions, and lengths of what these leave."""
+        entries, sums = screens.projected(self.directions, *rows)
+        inside = np.maximum(np.sqrt(sums) - self.offness, 0.0)
+        left = np.sqrt(np.maximum(1.0 + 2.0**-20 - inside**2, 0.0))
+        return np.ascontiguousarray(entries), left
 
 
 class Choice(NamedTuple):
@@ -161,6 +161,14 @@ def choose_coding(problem: Problem, screens: Screens, reduction: Selective) -> C
     return Choice(best, sample.close_pairs())
 
 
+def _cosines(count: int) -> Any:
+    """Return the matrix of a discrete cosine transform (the second), whose rows are orthonormal."""
+    k = np.arange(count)
+    matrix = np.cos(np.pi / count * np.outer(k, k + 0.5)) * sqrt(2.0 / count)
+    matrix[0] *= sqrt(0.5)
+    return matrix
+
+
 def _leading_directions(rows: Any, most: int) -> Any:
     """Return up to so many orthonormal directions that hold most of some rows, most of all first.
 
@@ -189,9 +197,8 @@ class _Side:
     """Unit rows of one side of the sample: packed, and what of them is looked at entry by entry."""
 
     def __init__(self, screens: Screens, vectors: Vectors, rows: Any) -> None:
-        self._block, self._exponents, self._squares = vectors.copies(rows)
-        self._screens = screens
-        self.packed = screens.packed(self._block, self._exponents, self._squares)
+        self.rows = self._block, self._exponents, self._squares = vectors.copies(rows)
+        self._screens, self.packed = screens, screens.packed(*self.rows)
 
     @cached_property
     def tops(self) -> Any:
@@ -281,7 +288,8 @@ class _Sample:
         directions = _leading_directions(leading, counts[0])
         for count in sorted({min(count, len(directions)) for count in counts}, reverse=True):
             # Turned at random, so that no direction has longer entries than others.
-            turn, _ = np.linalg.qr(self._random.standard_normal((count, count)))
+            signs = self._random.choice([-1.0, 1.0], count)
+            turn = _cosines(count) * signs
             yield coding.along(self._screens, turn @ directions[:count])
 
     def cost(self, coding: Coding, most: float) -> float:
@@ -312,7 +320,7 @@ class _Sample:
         values, beyond = self._cosines, 0.0
         tops = [side.tops for side in self._sides]
         if coding.directions is not None:
-            projected = [coding.project(self._screens, side.packed) for side in self._sides]
+            projected = [coding.project(self._screens, side.rows) for side in self._sides]
             tops = [np.abs(entries).max(axis=1) for entries, _ in projected]
             values = self._screens.products(*(self._as_they_are(part[0]) for part in projected))
             beyond = np.multiply.outer(projected[0][1], projected[1][1])

@@ -148,6 +148,11 @@ class Screens(Protocol):
     def products(self, left: Any, right: Any, /) -> Any:
         """Return the float32 dot products of all unit rows of two small sets."""
 
+    def projected(
+        self, directions: Any, block: Any, exponents: Any, squares: Any, /
+    ) -> tuple[Any, Any]:
+        """Return `products` of a block's rows with packed ones, and the sums of their squares."""
+
     def screen(
         self,
         workspace: Any,

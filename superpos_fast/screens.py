@@ -336,7 +336,7 @@ class _Codes:
             for side in packed:
                 side.fill(*rows, place)
             return
-        entries, residuals = self.coding.project(self.screens, self.screens.packed(*rows))
+        entries, residuals = self.coding.project(self.screens, rows)
         kept = (rows[2] != 0.0).astype(np.float64)
         for side in packed:
             side.fill(entries, np.zeros(len(entries), np.int32), kept, place)

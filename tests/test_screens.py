@@ -279,7 +279,7 @@ def test_directions_bound_cosines():
     span, _ = np.linalg.qr(rng.standard_normal((60, 12)))
     coding = projection.Coding(None, 60, None, 0.0, 0.0, 0).along(screening, span.T)
     exponents, squares, _ = entry.survey(vectors)
-    entries, residuals = coding.project(screening, screening.packed(vectors, exponents, squares))
+    entries, residuals = coding.project(screening, (vectors, exponents, squares))
     assert entries.shape == (150, 12)
     bound = np.abs(entries.astype(np.float64) @ entries.T.astype(np.float64))
     bound += np.multiply.outer(residuals, residuals) + coding.constant

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .compiling import compiled
-from .micro_f32 import COLUMNS, ROWS, multiply_block
+from .micro_f32 import COLUMNS, ROWS, UNIT, multiply_block
+from .panels import pack_units
 from .screens import panel_place
 
 
@@ -22,3 +25,32 @@ def multiply(left, right, rows, columns, depth, chunk, gates, out):
                     left, a_at, right, start * columns + c * length, length,
                     out, r * columns + c, columns, start, True, -1, gates, 0, gates, 0,
                 )  # fmt: skip
+
+
+@compiled
+def project(
+    block, exponents, squares, directions, count, depth, chunk, panels, units, gates, out, lengths
+):  # fmt: skip
+    """Write unit rows' products with `count` packed rows to a flat `out`, and their squared sums.
+
+    UNIT rows at a time are packed into `panels`, which stays in L2, and multiplied there: packed
+    all together before, they took twice as long.  `units` is scratch, as for `pack_units`; `out`
+    has room for whole units.
+    """
+    rows = exponents.size
+    for low in range(0, rows, UNIT):
+        some = slice(low, min(low + UNIT, rows))
+        if rows < low + UNIT:
+            panels[:] = 0.0
+        pack_units(
+            block[some], exponents[some], squares[some], panels, UNIT, 0, depth, chunk, units
+        )
+        found = out[low * count : (low + UNIT) * count]
+        multiply(panels, directions, UNIT, count, depth, chunk, gates, found)
+        for i in range(low, min(low + UNIT, rows)):
+            line = out[i * count : (i + 1) * count]
+            even = odd = 0.0
+            for k in range(line.size // 2):
+                even += np.float64(line[2 * k]) ** 2
+                odd += np.float64(line[2 * k + 1]) ** 2
+            lengths[i] = even + odd

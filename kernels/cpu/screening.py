@@ -15,7 +15,7 @@ import numpy as np
 from . import codes, micro_f32, micro_i8, panels, screens
 from .arrays import aligned, frozen
 from .deciding import ACROSS, listed_cosines, survey
-from .products import multiply
+from .products import multiply, project
 from .tile_folds import BestFold
 from .workspace import Workspace
 
@@ -60,6 +60,8 @@ def _rehearsed(kinds: tuple[type[Any], ...], dtypes: tuple[Any, ...], coded: boo
             side.fill(block, exponents, squares, 0)
             side.bounded(np.zeros(2), side is right)
         products(units, units)
+        for block in blocks:
+            projected(units, block, exponents, squares)
         coded_fold = BestFold.rehearsing()
         screen(Workspace(), left, right, (0, 2, 0, 2), 0, [coded_fold])
     pair = np.array([0, 1])
@@ -271,6 +273,31 @@ def products(left: Units, right: Units) -> Any:
         out,
     )
     return out.reshape(left.padded, right.padded)[: left.rows, : right.rows]
+
+
+def projected(directions: Units, block: Any, exponents: Any, squares: Any) -> tuple[Any, Any]:
+    """Return the products of a block's unit rows with packed ones, and the sums of their squares.
+
+    They are those of `products`.
+    """
+    rows, count = len(block), directions.padded
+    padded = ceil(rows / UNIT) * UNIT
+    out, lengths = np.empty(padded * count, np.float32), np.empty(rows)
+    project(
+        frozen(block),
+        exponents,
+        squares,
+        directions.side.panels,
+        count,
+        directions.depth,
+        directions.chunk,
+        aligned(UNIT * directions.depth, np.float32),
+        np.empty((PANEL, directions.chunk), np.float32),
+        np.empty(1, np.float32),
+        out,
+        lengths,
+    )
+    return out.reshape(padded, count)[:rows, : directions.rows], lengths
 
 
 def chain(depth: int, certain: bool = True) -> int:
