@@ -47,8 +47,14 @@ _CONCENTRATED, _PROJECTED_WORK = 4.0, 2 * 10**10
 # beside so many for each of its entries; an entry coded for one side.  A listed pair took 13,000,
 # 14,000, 20,600 and 26,900 at d = 64, 128, 384 and 768: `python -m bench.screens --costs`.
 _PAIR_COST, _LISTED_COST, _LISTED_ENTRY_COST, _CODING_COST = 8.0, 12000.0, 20.0, 60.0
-# Codes are taken where they promise to cost at most so much of what float32 does.
-_WORTHWHILE = 0.9
+# While lists are filled more is left open than a sample says, and it is the more of all the fewer
+# partners there are: as if each had so many more.  Without this codes were taken, and lost, for the
+# ten nearest of 4096 x 768 (.76 of the speed without), of 8192 x 384 random (.91) and heavy-tailed
+# (.83) rows; with 1024 they still were for the second.
+_EARLY = 2048
+# Codes are taken where they promise to cost at most so much of what float32 does.  The ten nearest
+# of 8192 x 384 random rows, promised at .84, took 1.0 to 1.1 of it; of 16384 x 768, at .83, .66.
+_WORTHWHILE = 0.84
 
 # Of each side's draws (see the kernels' `pack_codes`), of 2^32 stretches: a stretch a row.
 _SIDE = 2**31
@@ -225,6 +231,7 @@ class _Sample:
         self._random = np.random.default_rng(problem.seed)
         self._magnitude = reduction.magnitude
         self._work = problem.plan.pairs * problem.depth
+        self._early = 1.0 + (_EARLY / problem.plan.columns if reduction.of_each else 0.0)
         # Before anything is packed: rows as they are read and packed, with their cosines.
         room = problem.memory // (4 * (16 * problem.depth + 16 * _SAMPLE_ROWS))
         rows = self._drawn(problem.rows, min(_SAMPLE_ROWS, room))
@@ -303,7 +310,7 @@ class _Sample:
         if least >= most:
             return least
         # A tile of which more is left open goes to float32 instead.
-        listing = self._listed_cost * self._shares(self._bounds(coding))
+        listing = self._listed_cost * self._early * self._shares(self._bounds(coding))
         return codes + float(np.minimum(listing, self.uncoded).mean())
 
     @cached_property

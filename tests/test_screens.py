@@ -287,6 +287,21 @@ def test_directions_bound_cosines():
     assert coding.constant < 1e-4
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("count", "depth"), [(1, 1), (47, 5), (48, 192), (97, 200), (250, 385)])
+def test_projections_are_the_products_of_packed_rows(count, depth, dtype):
+    rng = np.random.default_rng(count)
+    vectors = rng.standard_normal((count, depth)).astype(dtype)
+    vectors[count // 2] = 0
+    exponents, squares, _ = entry.survey(vectors)
+    wanted = rng.standard_normal((7, depth)).astype(np.float32)
+    directions = screening.packed(wanted, np.zeros(7, np.int32), np.ones(7))
+    found, sums = screening.projected(directions, vectors, exponents, squares)
+    packed = screening.packed(vectors, exponents, squares)
+    assert np.array_equal(found, screening.products(packed, directions))
+    assert np.allclose(sums, np.square(found, dtype=np.float64).sum(axis=1), rtol=1e-13, atol=0)
+
+
 # Instructions that this machine may lack: compiled, not run
 
 TARGETS = {

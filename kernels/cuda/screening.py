@@ -86,6 +86,13 @@ class Screens:
                  right.entries(module, 0, right.rows), out)  # fmt: skip
         return out.get()
 
+    def projected(
+        self, directions: Units, block: Any, exponents: Any, squares: Any
+    ) -> tuple[Any, Any]:
+        """Return `products` of a block's rows with packed ones, and the sums of their squares."""
+        found = self.products(self.packed(block, exponents, squares), directions)
+        return found, np.square(found, dtype=np.float64).sum(axis=1)
+
     def screen(
         self,
         workspace: Any,

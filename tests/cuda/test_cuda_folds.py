@@ -183,6 +183,16 @@ def test_a_tile_with_too_many_pairs_is_open(kernels, sides):
     assert fold.open
 
 
+def test_products_of_small_sets(kernels, sides):
+    screens = kernels.screens
+    left, right = (screens.packed(*side) for side in sides)
+    cosines = cosines_of(sides, None)
+    assert np.nanmax(np.abs(screens.products(left, right) - cosines)) <= BOUND
+    found, sums = screens.projected(right, *sides[0])
+    assert np.array_equal(found, screens.products(left, right))
+    assert np.allclose(sums, (found.astype(np.float64) ** 2).sum(axis=1), rtol=1e-13)
+
+
 def test_gates_are_rounded_down_and_bounds_up():
     values = np.random.default_rng(1).standard_normal(500) * 2.0 ** np.arange(-250, 250)
     values = np.concatenate([values[200:350], [0.0, 0.5, np.inf, -np.inf]])
