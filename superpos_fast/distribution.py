@@ -309,8 +309,8 @@ def mean_cosine(
     zero : {"raise", "skip"}
         Refuse rows of zeros, or leave them out.
     **execution
-        How to compute (see `Execution`), ``checkpoint`` and ``shard`` too; the last bits may
-        depend on the plan that `memory` and `threads` lead to.
+        How to compute (see `Execution`); the last bits may depend on the plan that `memory` and
+        `threads` lead to.  ``checkpoint`` and ``shard`` only where there is a pair loop.
 
     Returns
     -------

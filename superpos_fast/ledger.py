@@ -56,9 +56,14 @@ class Book:
             part.passes, part.numbers = there.passes, there.numbers
 
     def number(self, name: str, find: Callable[[], float]) -> float:
-        """Return what is known under a name, or find it out; it is kept with the passes."""
+        """Return what is known under a name, or find it out; it is kept with the passes.
+
+        Of parts it is what the first in the order of pairs knows: another machine's last bits may
+        differ.
+        """
         if self.known is not None:
-            return next(self.known()).numbers[name]
+            first = min(self.known(), key=lambda part: part.passes[0].begin)
+            return first.numbers[name]
         if name not in self.part.numbers:
             self.part.numbers[name] = find()
         return self.part.numbers[name]

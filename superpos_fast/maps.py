@@ -13,7 +13,7 @@ from .blocks import row_bytes
 
 # Of a memory map, asked for ahead or not yet forgotten.
 _AHEAD = 2**26
-# Rows taken here and there at a time: the system may map 2 MiB around each.
+# Rows taken here and there until all is forgotten: the system may map 2 MiB around each.
 _FAR_ROWS = 32
 
 
@@ -45,7 +45,7 @@ class ArrayRows:
         self.shape: tuple[int, int] = array.shape
         self.dtype = array.dtype
         self._map = _mapped(array)
-        self._behind = 0
+        self._behind = self._taken = 0
 
     @property
     def origin(self) -> Any:
@@ -68,15 +68,17 @@ class ArrayRows:
 
     def take(self, indices: Any) -> Any:
         """Return a copy of the listed rows."""
-        if self._map is None or self.shape[0] * self._stride <= 2 * _AHEAD:
+        size = self.shape[0] * self._stride
+        if self._map is None or size <= 2 * _AHEAD:
             return self.array[indices]
         found = np.empty((len(indices), self.shape[1]), self.dtype)
         for start in range(0, len(indices), _FAR_ROWS):
             some = indices[start : start + _FAR_ROWS]
             found[start : start + _FAR_ROWS] = self.array[some]
-            if len(some) == _FAR_ROWS:
-                first, last = int(np.min(some)), int(np.max(some))
-                self._map.forget(first * self._stride, (last + 1 - first) * self._stride)
+            self._taken += len(some)
+            if self._taken >= _FAR_ROWS:
+                self._taken = 0
+                self._map.forget(0, size)
         return found
 
     def expect(self, now: Iterable[range], later: Iterable[range]) -> None:

@@ -192,7 +192,8 @@ def describe(
         Refuse rows of zeros, or leave them out.
     **execution
         How to compute (see `Execution`); with ``checkpoint`` it can be stopped and goes on, with
-        ``shard`` it is one share of the pairs, for `merge`.
+        ``shard`` it is one share of the pairs, for `merge`.  What is computed from squares
+        (``rms_cosine``, ``mean_interference``, ``frame_potential``) is of all pairs, in every part.
 
     Returns
     -------
@@ -233,6 +234,8 @@ def describe(
         thresholds = bin_thresholds(_EDGES, True)
         levels = Counts(thresholds[1:-1][::-1].copy(), magnitude=False)
         total = Total()
+        if not problem.pairs:
+            raise ValueError("part: must be about one pair at least, got none")
         square = problem.book.number("mean_square", lambda: mean_square_cosine(problem))
         reduce_pairs(problem, ranking, levels, total)
         reached = np.concatenate([[0], levels.reaching()[::-1], [problem.pairs]])

@@ -64,8 +64,8 @@ class Cluster(Protocol):
 class Problem:
     """Surveyed vectors on both sides, the plan for them, and those who carry it out.
 
-    `lay` returns an array of results where the vectors came from: there may be a device.  What is
-    `kept` is there for the next stretch of the same problem.
+    `lay` returns an array of results where the vectors came from: there may be a device.  Where
+    problems are stretches of one, what the first has `kept` is there for the next.
     """
 
     rows: Vectors
@@ -83,7 +83,7 @@ class Problem:
     book: Book
     cluster: Cluster | None = None
     lay: Callable[[Any], Any] = lambda array: array
-    kept: dict[Any, Any] = field(default_factory=dict)
+    kept: dict[Any, Any] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _facts: dict[str, Any] = field(default_factory=dict)
     _startup: list[float] = field(default_factory=list)
@@ -216,8 +216,12 @@ def posed(
             memory = allowed.memory or devices.memory()
             sides, plan, room = held(sides, devices, memory, planned)
         waits = allowed.checkpoint is not None
-        # Rows are surveyed here, tiles are gone through by the workers, with threads of theirs.
-        hands = plan.threads if cluster is None else allowed.threads
+        hands = plan.threads
+        if cluster is not None:
+            # Rows are surveyed here, with this machine's threads; each holds them as they came and
+            # in float64.
+            most = room // (4 * 16 * plan.read_rows * left.shape[1])
+            hands = max(hands, min(allowed.threads, most))
         with Crew(hands, waits) as crew, kept(sides, plan):
             given = [vectors, other]
             rows, columns = _surveyed(given, sides, names, zero, plan, backend.kernels, crew)

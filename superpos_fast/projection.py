@@ -294,7 +294,8 @@ class _Sample:
             return
         directions = _leading_directions(leading, counts[0])
         for count in sorted({min(count, len(directions)) for count in counts}, reverse=True):
-            # Turned at random, so that no direction has longer entries than others.
+            # Signs at random and a cosine transform, so that no direction has much longer entries
+            # than others.
             signs = self._random.choice([-1.0, 1.0], count)
             turn = _cosines(count) * signs
             yield coding.along(self._screens, turn @ directions[:count])

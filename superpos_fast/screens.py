@@ -20,7 +20,6 @@ from .projection import Coding
 from .protocols import Screens, Side
 from .reductions import Reduction, Selective
 from .screening import code_slack, float32_bound
-from .vectors import Vectors
 
 # So many rows have one bound for all tiles: NumPy's maximum of more than a few hundred numbers lets
 # other threads go on, and then waits its turn for up to 5 ms.
@@ -70,21 +69,23 @@ class _Packer:
     """Keeps a packed group of each side, and packs what a tile needs and it does not hold yet."""
 
     def __init__(self, problem: Problem, form: _Form) -> None:
-        self._problem, self._form = problem, form
+        # Not the problem: that holds what is kept of it.
+        self._plan, self._vectors = problem.plan, (problem.rows, problem.columns)
+        self._form = form
         self._packed: list[Any] = [None, None]
         self._rooms: list[Any] = [None, None]
         self._pending: list[list[Lines]] = [[], []]
 
     def over(self, group: Tile) -> tuple[Any, Any]:
         """Return the sides of a pair of groups; what they do not hold is pending."""
-        plan = self._problem.plan
+        plan = self._plan
         same = plan.triangle and group.row == group.column
         self._sides = [0] if same and not self._form.two_sided else [0, 1]
         lines = (group.row, group.row_end), (group.column, group.column_end)
         for side in self._sides:
             first, end = lines[side]
             if self._packed[side] is None or self._packed[side].first != first:
-                squares = self._vectors(side).squares[first:end]
+                squares = self._vectors[side].squares[first:end]
                 self._packed[side] = self._form.empty(self._room(side), squares, first, side == 1)
                 starts = range(first, end, plan.read_rows)
                 self._pending[side] = [
@@ -100,7 +101,7 @@ class _Packer:
             wanted = [lines[side]] if len(self._sides) == 2 else lines
             for block in self._pending[side]:
                 if any(start < block[1] and block[0] < end for start, end in wanted):
-                    source = 0 if self._problem.plan.triangle else side
+                    source = 0 if self._plan.triangle else side
                     work.setdefault((source, block), []).append(side)
         if not work:
             return
@@ -110,17 +111,14 @@ class _Packer:
                 self._pending[side].remove(block)
 
     def _fill(self, source: int, block: Lines, sides: list[int]) -> None:
-        rows = self._vectors(source).side(*block)
+        rows = self._vectors[source].side(*block)
         self._form.fill([self._packed[side] for side in sides], rows, block[0])
-
-    def _vectors(self, side: int) -> Vectors:
-        return (self._problem.rows, self._problem.columns)[side]
 
     def _room(self, side: int) -> Any:
         if self._rooms[side] is None:
-            plan = self._problem.plan
             # Groups are whole units.
-            self._rooms[side] = self._form.room((plan.group_rows, plan.group_columns)[side])
+            groups = self._plan.group_rows, self._plan.group_columns
+            self._rooms[side] = self._form.room(groups[side])
         return self._rooms[side]
 
 
@@ -164,8 +162,9 @@ class Float32Screen:
         self._error = Error(bound, bound)
         self._problem, self._screens = problem, screens
         self._reductions, self._decide = reductions, decide
-        units = _Units(screens, problem.depth)
-        self._packer: _Packer = problem.kept.setdefault(units, _Packer(problem, units))
+        self._packer = _Packer(problem, _Units(screens, problem.depth))
+        if problem.kept is not None:
+            self._packer = problem.kept.setdefault(Float32Screen, self._packer)
         self._eager = eager
         self._lock = threading.Lock()
 

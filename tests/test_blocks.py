@@ -411,6 +411,32 @@ def test_files_do_not_fill_the_memory(tmp_path, question):
     assert int(peak) <= 250 << 20
 
 
+def test_blocks_stay_while_their_source_rests():
+    source = Sliced(TABLE)
+    rows = BlockRows(lambda start, stop: source[start:stop], TABLE.shape, np.float32, 500, False)
+    rows.keep(TABLE.nbytes)
+    rows.expect([range(500)], [range(500, 1500)])
+    assert np.array_equal(rows.rows(0, 1500), TABLE)
+    rows.rest()
+    assert "superpos_fast read" not in {thread.name for thread in threading.enumerate()}
+    assert np.array_equal(rows.take(np.array([1499, 3])), TABLE[[1499, 3]])
+    assert sorted(source.reads) == [(0, 500), (500, 1000), (1000, 1500)]
+    rows.close()
+    rows.rows(0, 10)
+    assert len(source.reads) == 4
+
+
+@pytest.mark.parametrize("indices", [[], [7], [5, 3, 3, 1_000_000 - 1], range(0, 1_000_000, 9_973)])
+def test_rows_taken_here_and_there_of_a_large_file(tmp_path, indices):
+    table = np.lib.format.open_memmap(tmp_path / "big.npy", "w+", np.float32, (1_000_000, 40))
+    places = np.array(indices, np.int64)
+    table[places, 3] = places
+    source = ArrayRows(table)
+    for _ in range(2):
+        assert np.array_equal(source.take(places), np.array(table)[places])
+    assert np.array_equal(ArrayRows(table[::-1]).take(places), np.array(table)[::-1][places])
+
+
 # Memory
 
 PEAK = """

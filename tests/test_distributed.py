@@ -1,8 +1,10 @@
 """Many machines: a cluster gives the bits of a local run, whatever happens to its workers."""
 
+import gc
 import os
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -169,6 +171,50 @@ def test_workers_use_their_threads():
         assert one.run.threads == 1
         assert sf.mean_cosine(TABLE, backend=client) == sf.mean_cosine(TABLE, threads=2)
         assert threading.active_count() <= before + 2
+
+
+def test_workers_keep_nothing_after_a_job(client):
+    def held():
+        """How much of a job a worker holds, what nobody can reach included."""
+        from superpos_fast import distributed, screens
+        from superpos_fast.blocks import BlockRows
+
+        kinds = distributed._Setting, screens._Packer, BlockRows
+        return sum(isinstance(thing, kinds) for thing in gc.get_objects())
+
+    client.run(gc.collect)  # what other tests' errors left
+    assert not any(client.run(held).values())
+    rows = sf.rows(6000, 32, lambda start, stop: TABLE[start:stop], key="rows")
+    for ask in (sf.coherence, lambda x, **k: sf.quantile(x, 0.5, **k)):
+        ask(rows, backend=client, screen="off")
+        wait_until(lambda: not any(client.run(held).values()))
+
+
+def test_workers_read_their_rows_once(tmp_path):
+    """What one stretch has read and packed is there for the next."""
+    calls = []
+
+    def generate(start, stop):
+        calls.append(start)
+        return TABLE[start:stop]
+
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        rows = sf.rows(6000, 32, generate, key="rows", block=1000)
+        assert sf.nearest(rows, backend=client, screen="off") == sf.nearest(TABLE)
+        # To learn their type, here and there, to survey them, to pack them once, and to decide.
+        assert calls.count(3000) <= 4
+
+
+def wait_until(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_no_workers():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import superpos_fast as sf
 from helpers import gaussian, stop_after
+from superpos_fast import overview
 
 TABLE = gaussian(4000, 24)
 TABLE[3000] = TABLE[3]
@@ -176,6 +177,33 @@ def test_the_mean_so_far_is_about_the_pairs_so_far():
     with pytest.raises(sf.Interrupted) as stopped:
         sf.mean_cosine(ones, progress=stop_after(2), memory="2MiB")
     assert stopped.value.part.result() == pytest.approx(1.0)
+
+
+def test_a_description_of_some_pairs():
+    """Pairs are those that were looked at; what comes from squares is of all."""
+    with pytest.raises(sf.Interrupted) as stopped:
+        sf.describe(TABLE, progress=stop_after(3), memory="2MiB")
+    part = stopped.value.part
+    found, whole = part.result(), sf.describe(TABLE, memory="2MiB")
+    assert found.pairs == part.pairs == found.histogram.sum() < whole.pairs
+    assert found.coherence <= whole.coherence
+    assert found.rms_cosine == whole.rms_cosine
+    nothing = sf.describe(TABLE[:60], shard=(1, 2))
+    assert nothing.pairs == 0
+    assert refusal(nothing.result).startswith("part: must be about one pair at least")
+
+
+def test_squares_of_a_description_are_kept(tmp_path, monkeypatch):
+    """Resumed and merged it does not go over the vectors for them again."""
+    parts = [sf.describe(TABLE, shard=(k, 2), checkpoint=tmp_path / f"{k}") for k in range(2)]
+    expected = sf.describe(TABLE)
+
+    def refuse(problem):
+        raise AssertionError
+
+    monkeypatch.setattr(overview, "mean_square_cosine", refuse)
+    assert sf.merge(parts[::-1]) == sf.merge([tmp_path / "0", tmp_path / "1"]) == expected
+    sf.describe(TABLE, shard=(1, 2), checkpoint=tmp_path / "1")
 
 
 def test_no_answer_before_the_last_pass():

@@ -287,6 +287,13 @@ def test_directions_bound_cosines():
     assert coding.constant < 1e-4
 
 
+@pytest.mark.parametrize("count", [1, 2, 16, 48, 127])
+def test_turns_are_orthonormal_and_spread_a_direction_out(count):
+    turn = projection._cosines(count)
+    assert np.abs(turn @ turn.T - np.eye(count)).max() < 1e-13
+    assert np.abs(turn).max() <= math.sqrt(2.0 / count) + 1e-15
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("count", "depth"), [(1, 1), (47, 5), (48, 192), (97, 200), (250, 385)])
 def test_projections_are_the_products_of_packed_rows(count, depth, dtype):

@@ -1,6 +1,5 @@
 """Chunked arrays of zarr: read chunk by chunk, with the answers of an array in memory."""
 
-import numpy as np
 import pytest
 import zarr
 
@@ -64,6 +63,5 @@ def test_a_damaged_chunk_is_no_answer(tmp_path):
     stored(tmp_path, TABLE, (256, 24))
     chunk = next(path for path in sorted(tmp_path.rglob("c/*/*")) if path.is_file())
     chunk.write_bytes(chunk.read_bytes()[:40])
-    with pytest.raises(Exception, match="."):
+    with pytest.raises(RuntimeError, match="error during blosc|Zstd"):
         sf.coherence(zarr.open_array(tmp_path, mode="r"))
-    assert np.isfinite(sf.coherence(TABLE))
