@@ -143,8 +143,17 @@ def speed(n: int, d: int, repeat: int, folder: str) -> None:
         )
 
 
+def stay(core: int) -> None:
+    """Keep the threads of this process on one core."""
+    for thread in os.listdir("/proc/self/task"):
+        os.sched_setaffinity(int(thread), {core})
+
+
 def dask(n: int, d: int, rounds: int, calls: int) -> None:
-    """Two workers of one thread against one: clusters in turns, the best call of each."""
+    """Two workers of one thread and one core against one: clusters in turns, the best calls.
+
+    Without a core of its own one worker alone would read ahead on the other's.
+    """
     from distributed import Client, LocalCluster
 
     import superpos_fast as sf
@@ -159,6 +168,9 @@ def dask(n: int, d: int, rounds: int, calls: int) -> None:
                 ) as cluster,
                 Client(cluster) as client,
             ):
+                cores = sorted(os.sched_getaffinity(0))
+                for core, worker in zip(cores, client.scheduler_info()["workers"], strict=False):
+                    client.run(stay, core, workers=[worker])
                 sf.coherence(sf.random_rows(20_000, d), backend=client, screen="off")
                 for _ in range(calls):
                     begin = time.perf_counter()
