@@ -149,10 +149,10 @@ def stay(core: int) -> None:
         os.sched_setaffinity(int(thread), {core})
 
 
-def dask(n: int, d: int, rounds: int, calls: int) -> None:
-    """Two workers of one thread and one core against one: clusters in turns, the best calls.
+def dask(n: int, d: int, rounds: int, calls: int, pinned: int) -> None:
+    """Two workers of one thread against one: clusters in turns, the best call of each.
 
-    Without a core of its own one worker alone would read ahead on the other's.
+    If `pinned`, each on a core of its own: else one worker alone reads ahead on the other core.
     """
     from distributed import Client, LocalCluster
 
@@ -169,7 +169,8 @@ def dask(n: int, d: int, rounds: int, calls: int) -> None:
                 Client(cluster) as client,
             ):
                 cores = sorted(os.sched_getaffinity(0))
-                for core, worker in zip(cores, client.scheduler_info()["workers"], strict=False):
+                addresses = client.scheduler_info()["workers"] if pinned else ()
+                for core, worker in zip(cores, addresses, strict=False):
                     client.run(stay, core, workers=[worker])
                 sf.coherence(sf.random_rows(20_000, d), backend=client, screen="off")
                 for _ in range(calls):
@@ -190,7 +191,7 @@ def main(argv: list[str] | None = None) -> None:
         "generated": {"n": 2_000_000, "d": 64, "shares": 50, "seconds": 60.0},
         "mapped": {"n": 4_000_000, "d": 256, "shares": 400, "memory": "512MiB"},
         "speed": {"n": 65_536, "d": 768, "repeat": 3},
-        "dask": {"n": 100_000, "d": 256, "rounds": 3, "calls": 2},
+        "dask": {"n": 100_000, "d": 256, "rounds": 3, "calls": 2, "pinned": 0},
     }
     for name, options in sizes.items():
         job = jobs.add_parser(name, help=globals()[name].__doc__)

@@ -119,7 +119,7 @@ def merge(parts: Iterable[Part | str | os.PathLike[str]]) -> Any:
 
     Notes
     -----
-    The vectors are not needed.  Files are read one after the other, two or three times.
+    The vectors are not needed.  Files are read one after the other, three times.
 
     Examples
     --------

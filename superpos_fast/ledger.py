@@ -8,6 +8,8 @@ checkpoint, a shard or a stopped run needs to say.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
 from itertools import chain
 from types import TracebackType
 
@@ -55,6 +57,15 @@ class Book:
             check_same(part.key, there.key, "checkpoint")
             part.passes, part.numbers = there.passes, there.numbers
 
+    @cached_property
+    def heads(self) -> list[Part]:
+        """The parts that are known, without what reductions know: their files are read once."""
+        parts = iter(()) if self.known is None else self.known()
+        return [
+            replace(part, passes=[replace(one, states=[]) for one in part.passes], kept=[])
+            for part in parts
+        ]
+
     def number(self, name: str, find: Callable[[], float]) -> float:
         """Return what is known under a name, or find it out; it is kept with the passes.
 
@@ -62,7 +73,7 @@ class Book:
         differ.
         """
         if self.known is not None:
-            first = min(self.known(), key=lambda part: part.passes[0].begin)
+            first = min(self.heads, key=lambda part: part.passes[0].begin)
             return first.numbers[name]
         if name not in self.part.numbers:
             self.part.numbers[name] = find()

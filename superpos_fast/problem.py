@@ -96,10 +96,9 @@ class Problem:
     @property
     def pairs(self) -> int:
         """Pairs of vectors that are not left out, of those that the answer is about."""
-        if self.book.known is not None:
-            known = [part.passes[-1].pairs for part in self.book.known() if part.passes]
-            if known:
-                return sum(known)
+        known = [part.passes[-1].pairs for part in self.book.heads if part.passes]
+        if known:
+            return sum(known)
         if self.plan.triangle:
             return self.rows.kept * (self.rows.kept - 1) // 2
         return self.rows.kept * self.columns.kept

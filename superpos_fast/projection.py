@@ -49,11 +49,11 @@ _CONCENTRATED, _PROJECTED_WORK = 4.0, 2 * 10**10
 _PAIR_COST, _LISTED_COST, _LISTED_ENTRY_COST, _CODING_COST = 8.0, 12000.0, 20.0, 60.0
 # While lists are filled more is left open than a sample says, and it is the more of all the fewer
 # partners there are: as if each had so many more.  Without this codes were taken, and lost, for the
-# ten nearest of 4096 x 768 (.76 of the speed without), of 8192 x 384 random (.91) and heavy-tailed
-# (.83) rows; with 1024 they still were for the second.
+# ten nearest of 4096 x 768 random and 8192 x 384 heavy-tailed rows (.6 of the speed without:
+# `python -m bench.screens --adverse 8192 384` with 0 here).
 _EARLY = 2048
-# Codes are taken where they promise to cost at most so much of what float32 does.  The ten nearest
-# of 8192 x 384 random rows, promised at .84, took 1.0 to 1.1 of it; of 16384 x 768, at .83, .66.
+# Codes are taken where they promise to cost at most so much of what float32 does.  With .9 the ten
+# nearest of 8192 x 384 random rows took as long as without, or longer.
 _WORTHWHILE = 0.84
 
 # Of each side's draws (see the kernels' `pack_codes`), of 2^32 stretches: a stretch a row.

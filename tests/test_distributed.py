@@ -190,7 +190,7 @@ def test_workers_keep_nothing_after_a_job(client):
         wait_until(lambda: not any(client.run(held).values()))
 
 
-def test_workers_read_their_rows_once(tmp_path):
+def test_workers_read_their_rows_once():
     """What one stretch has read and packed is there for the next."""
     calls = []
 

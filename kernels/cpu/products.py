@@ -33,9 +33,8 @@ def project(
 ):  # fmt: skip
     """Write unit rows' products with `count` packed rows to a flat `out`, and their squared sums.
 
-    UNIT rows at a time are packed into `panels`, which stays in L2, and multiplied there: packed
-    all together before, they took twice as long.  `units` is scratch, as for `pack_units`; `out`
-    has room for whole units.
+    UNIT rows at a time are packed into `panels`, which stays in L2, and multiplied there.  `units`
+    is scratch, as for `pack_units`; `out` has room for whole units.
     """
     rows = exponents.size
     for low in range(0, rows, UNIT):

@@ -85,7 +85,7 @@ def test_an_interrupted_cell(notebook, tmp_path):
     _, reply = notebook.run(CELL % str(path), interrupt)
     took = time.perf_counter() - sent[0]
     assert (reply["status"], reply["ename"]) == ("error", "KeyboardInterrupt")
-    assert took < 2  # the kernel's way to say so included
+    assert took < 1
     part = Part.load(path)
     assert 0 < part.pairs < part.total
     assert notebook.run(AFTER % str(path))[0].split() == ["0", "True"]
