@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -21,7 +21,7 @@ import numpy as np
 from distributed import Client, Future, as_completed
 
 from .backends import choose_backend
-from .blocks import NoRows
+from .blocks import NoRows, Source
 from .crew import Crew
 from .floating import ieee_mode
 from .ledger import Book, Ledger
@@ -32,12 +32,14 @@ from .progress import Advance
 from .reading import kept
 from .reductions import Reduction, State
 from .run import reduce_pairs
-from .vectors import Vectors, as_source
+from .vectors import Look, Looked, Vectors, as_source, looked_at
 
 # Stretches for each worker at least, so that they end together and little is lost with one.
 _STRETCHES = 16
 # Multiply-adds that are enough for a stretch: some 10 s of a thread.
 _LONG = 5 * 10**11
+# Shares of the rows for each worker, that are looked at before.
+_SHARES = 2
 # Stretches under way for each worker: one more than it works on.
 _UNDER_WAY = 2
 # Rounds of so many stretches for each worker, after which a checkpoint may be written.
@@ -59,30 +61,43 @@ def current_client() -> Client | None:
 
 
 @dataclass(frozen=True)
+class _Rows:
+    """The rows on each side: their argument, and what a worker opens, once for all stretches."""
+
+    sides: tuple[tuple[str, Any], ...]
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        """The sides, opened; what is read of them is kept from one stretch to the next."""
+        return [as_source(data, name) for name, data in self.sides]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"sides": self.sides}
+
+
+@dataclass(frozen=True)
 class _Side:
-    """One side of the pairs: what a worker opens, and what is known of its rows."""
+    """What is known of the rows on one side."""
 
     name: str
-    data: Any
     shape: tuple[int, int]
     exponents: Any
     squares: Any
 
-    def opened(self) -> Vectors:
-        return Vectors(self.name, as_source(self.data, self.name), self.exponents, self.squares)
+    def of(self, source: Source) -> Vectors:
+        """Return it with its rows."""
+        return Vectors(self.name, source, self.exponents, self.squares)
 
     def closed(self) -> Vectors:
         """Return it without its rows."""
-        nothing = NoRows(self.shape, np.dtype(np.float32))
-        return Vectors(self.name, nothing, self.exponents, self.squares)
+        return self.of(NoRows(self.shape, np.dtype(np.float32)))
 
 
 @dataclass(frozen=True)
 class _Setting:
-    """What a worker needs to know beside the question.
+    """What a worker needs to know beside the rows and the question.
 
-    A worker holds it as long as there are stretches, and with it what was read of the rows and
-    `kept` of problems.
+    A worker holds it as long as there are stretches, and with it what was `kept` of problems.
     """
 
     sides: tuple[_Side, ...]
@@ -92,11 +107,6 @@ class _Setting:
     screen: str
     seed: int
     demand: Demand
-
-    @cached_property
-    def vectors(self) -> list[Vectors]:
-        """The sides, opened once by each worker."""
-        return [side.opened() for side in self.sides]
 
     @cached_property
     def kept(self) -> dict[Any, Any]:
@@ -127,36 +137,55 @@ class _Found:
     facts: dict[str, Any]
 
 
-def _look(setting: _Setting, question: _Question, begin: int, end: int) -> _Found:
+@contextmanager
+def _working(rows: _Rows, plan: Plan) -> Iterator[Crew]:
+    """Do one thing at a time on a worker, and keep what is read for the next one."""
+    with (
+        _at_work,
+        dask.config.set(scheduler="synchronous"),
+        ieee_mode(),
+        Crew(plan.threads) as crew,
+        kept(rows.sources, plan, for_next=True),
+    ):
+        yield crew
+
+
+def _survey(rows: _Rows, plan: Plan, backend: str, number: int, share: range) -> Looked:
+    """Look at a share of the rows on one side, on a worker."""
+    with _working(rows, plan) as crew:
+        source, kernels = rows.sources[number], choose_backend(backend).kernels
+        return looked_at(source, rows.sides[number][0], share, plan.read_rows, kernels, crew.each)
+
+
+def _look(rows: _Rows, setting: _Setting, question: _Question, begin: int, end: int) -> _Found:
     """Go through a stretch, on a worker."""
-    with _at_work, dask.config.set(scheduler="synchronous"), _posed(setting, begin, end) as problem:
+    with _working(rows, setting.plan) as crew:
+        problem = _problem(rows, setting, crew, begin, end)
         asked = question.asked(problem.rows, problem.columns, problem.plan.triangle)
         reduce_pairs(problem, *asked, precision=question.precision)
         states = [reduction.state() for reduction in asked]
         return _Found(problem.book.part.passes[0].pairs, states, problem.tallies)
 
 
-@contextmanager
-def _posed(setting: _Setting, begin: int, end: int) -> Iterator[Problem]:
-    vectors, plan, backend = setting.vectors, setting.plan, choose_backend(setting.backend)
-    sides = [side.source for side in vectors]
-    with ieee_mode(), Crew(plan.threads) as crew, kept(sides, plan, for_next=True):
-        yield Problem(
-            vectors[0],
-            vectors[-1],
-            plan,
-            backend.kernels,
-            crew,
-            False,
-            backend.name,
-            time.perf_counter(),
-            setting.memory,
-            setting.screen,
-            setting.seed,
-            setting.demand,
-            Book(Part({}, plan.pairs), stretch=(begin, end)),
-            kept=setting.kept,
-        )
+def _problem(rows: _Rows, setting: _Setting, crew: Crew, begin: int, end: int) -> Problem:
+    sides = [side.of(source) for side, source in zip(setting.sides, rows.sources, strict=True)]
+    backend = choose_backend(setting.backend)
+    return Problem(
+        sides[0],
+        sides[-1],
+        setting.plan,
+        backend.kernels,
+        crew,
+        False,
+        backend.name,
+        time.perf_counter(),
+        setting.memory,
+        setting.screen,
+        setting.seed,
+        setting.demand,
+        Book(Part({}, setting.plan.pairs), stretch=(begin, end)),
+        kept=setting.kept,
+    )
 
 
 def _join(setting: _Setting, question: _Question, *some: _Found) -> _Found:
@@ -179,6 +208,7 @@ class Workers:
 
     def __init__(self, client: Client, most: int | None) -> None:
         self._client, self._most = client, most
+        self._sent: Future | None = None
 
     def threads(self) -> int:
         """Return how many threads every worker has at least."""
@@ -186,6 +216,51 @@ class Workers:
         if not threads:
             raise ValueError("backend: must be a client with workers, got one without")
         return min(threads) if self._most is None else min(*threads, self._most)
+
+    def looking(
+        self,
+        sides: Sequence[Source],
+        names: Sequence[str],
+        plan: Plan,
+        backend: str,
+        here: Look,
+    ) -> Look:
+        """Return how rows are looked at: each worker at a share, or `here` what is in memory.
+
+        An array is only sent when there are pairs to go through.
+        """
+
+        def look(source: Source, name: str) -> Looked:
+            if isinstance(source.origin, np.ndarray):
+                return here(source, name)
+            rows = self._rows(zip(names, sides, strict=False))
+            number = next(n for n, side in enumerate(sides) if side is source)
+            count, unit = source.shape[0], source.block or plan.read_rows
+            step = -(-count // (_SHARES * self._count * unit)) * unit
+            shares = [range(n, min(n + step, count)) for n in range(0, count, step)]
+            futures = [
+                self._client.submit(_survey, rows, plan, backend, number, share, pure=False)
+                for share in shares
+            ]
+            try:
+                exponents, squares, bad = zip(*self._client.gather(futures), strict=True)
+            finally:
+                self._client.cancel(futures)
+            first = min((row for row in bad if row is not None), default=None)
+            return np.concatenate(exponents), np.concatenate(squares), first
+
+        return look
+
+    @property
+    def _count(self) -> int:
+        return max(1, len(self._client.nthreads()))
+
+    def _rows(self, sides: Iterable[tuple[str, Source]]) -> Future:
+        """Send once what workers open."""
+        if self._sent is None:
+            rows = _Rows(tuple((name, source.origin) for name, source in sides))
+            self._sent = self._client.scatter(rows, broadcast=True, hash=False)
+        return self._sent
 
     def reduce(
         self,
@@ -199,15 +274,17 @@ class Workers:
         """Show the pairs that are not done yet to the reductions, stretch by stretch."""
         kinds = tuple((type(reduction), reduction.parameters) for reduction in reductions)
         question = _Question(kinds, precision)
+        vectors = [problem.rows, problem.columns][: len(problem.sides)]
+        rows = self._rows((side.name, side.source) for side in vectors)
         setting = self._client.scatter(_setting(problem), broadcast=True, hash=False)
-        workers = max(1, len(self._client.nthreads()))
+        workers = self._count
         found = ledger.found
         work = (found.end - found.done) * problem.depth // problem.plan.threads
         count = max(_STRETCHES * workers, work // _LONG)
         stretches = problem.plan.cut(found.done, found.end, count, striped)
         size = _ROUND * workers if problem.book.is_kept else len(stretches)
         for first in range(0, len(stretches), size):
-            tree = _Tree(self._client, setting, question, stretches[first : first + size])
+            tree = _Tree(self._client, rows, (setting, question), stretches[first : first + size])
             known = tree.grown(advance, _UNDER_WAY * workers)
             for reduction, state in zip(reductions, known.states, strict=True):
                 reduction.join(state, problem.kernels)
@@ -222,11 +299,10 @@ class Workers:
 
 
 def _setting(problem: Problem) -> _Setting:
-    vectors = [problem.rows] if problem.columns is problem.rows else [problem.rows, problem.columns]
+    vectors = [problem.rows, problem.columns][: len(problem.sides)]
     return _Setting(
         tuple(
-            _Side(side.name, side.source.origin, side.source.shape, side.exponents, side.squares)
-            for side in vectors
+            _Side(side.name, side.source.shape, side.exponents, side.squares) for side in vectors
         ),
         problem.plan,
         problem.backend,
@@ -251,11 +327,11 @@ class _Tree:
     def __init__(
         self,
         client: Client,
-        setting: Future,
-        question: _Question,
+        rows: Future,
+        asked: tuple[Future, _Question],
         stretches: Sequence[tuple[int, int]],
     ) -> None:
-        self._client, self._common = client, (setting, question)
+        self._client, self._rows, self._asked = client, rows, asked
         self._waiting = list(reversed(stretches))
         self._under_way: dict[Future, int] = {}
         self.done, self.is_stopped = 0, False
@@ -276,7 +352,7 @@ class _Tree:
                     self._waiting.clear()
                 found.append(future)
                 if len(found) == 2:
-                    coming.add(self._submit(_join, *found))
+                    coming.add(self._submit(_join, *self._asked, *found))
                     found = []
                 self._begin(coming, most)
             known: _Found = found[0].result()
@@ -287,9 +363,9 @@ class _Tree:
     def _begin(self, coming: Any, most: int) -> None:
         while self._waiting and len(self._under_way) < most:
             begin, end = self._waiting.pop()
-            future = self._submit(_look, begin, end)
+            future = self._submit(_look, self._rows, *self._asked, begin, end)
             self._under_way[future] = end - begin
             coming.add(future)
 
     def _submit(self, work: Any, *arguments: Any) -> Future:
-        return self._client.submit(work, *self._common, *arguments, pure=False)
+        return self._client.submit(work, *arguments, pure=False)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .backends import Backend, choose_backend
 from .bins import Quantity, bin_counts, bin_edges, bin_thresholds, scale_of
+from .blocks import Source
 from .execution import Execution, resources
 from .floating import ieee_mode
 from .maps import ArrayRows
@@ -19,6 +20,7 @@ from .reductions import Counts, Ranking, Reduction, State
 from .results import Coherence, Nearest
 from .run import reduce_pairs
 from .vectors import (
+    Looked,
     Matrix,
     Vectors,
     as_source,
@@ -26,6 +28,7 @@ from .vectors import (
     check_flag,
     check_zero,
     device_of,
+    looked_at,
     survey,
 )
 
@@ -166,8 +169,12 @@ class Incremental:
             for item in items:
                 work(item)
 
+        def look(source: Source, name: str) -> Looked:
+            rows = range(source.shape[0])
+            return looked_at(source, name, rows, step, backend.kernels, each)
+
         with ieee_mode(), backend.at_work():
-            return survey(source, "block", self._zero, 0, step, backend.kernels, each)
+            return survey(source, "block", self._zero, 0, look)
 
     def _room_for(self, count: int, new: Any) -> Any:
         """Return the rows with the new ones behind them, in the same memory if there is room."""

@@ -27,12 +27,15 @@ from .reading import blocks_of, kept
 from .reductions import Reduction
 from .results import Run
 from .vectors import (
+    Look,
+    Looked,
     Vectors,
     as_source,
     check_pair,
     check_zero,
     device_of,
     kept_pairs,
+    looked_at,
     survey,
 )
 
@@ -47,6 +50,16 @@ class Cluster(Protocol):
 
     def threads(self) -> int:
         """Return how many threads each of them has at least."""
+
+    def looking(
+        self,
+        sides: Sequence[Source],
+        names: Sequence[str],
+        plan: Plan,
+        backend: str,
+        here: Look,
+    ) -> Look:
+        """Return how rows are looked at: each machine at a share, or `here` what is in memory."""
 
     def reduce(
         self,
@@ -217,13 +230,20 @@ def posed(
         waits = allowed.checkpoint is not None
         hands = plan.threads
         if cluster is not None:
-            # Rows are surveyed here, with this machine's threads; each holds them as they came and
-            # in float64.
+            # What is surveyed here is surveyed with this machine's threads; each holds rows as they
+            # came and in float64.
             most = room // (4 * 16 * plan.read_rows * left.shape[1])
             hands = max(hands, min(allowed.threads, most))
         with Crew(hands, waits) as crew, kept(sides, plan):
-            given = [vectors, other]
-            rows, columns = _surveyed(given, sides, names, zero, plan, backend.kernels, crew)
+
+            def here(source: Source, name: str) -> Looked:
+                rows = range(source.shape[0])
+                return looked_at(source, name, rows, plan.read_rows, backend.kernels, crew.each)
+
+            look: Look = here
+            if cluster is not None:
+                look = cluster.looking(sides, names, plan, backend.name, here)
+            rows, columns = _surveyed([vectors, other], sides, names, zero, look)
             book = open_book(rows, columns, zero, allowed, backend.name, memory, plan, crew.each)
             yield Problem(
                 rows,
@@ -272,9 +292,7 @@ def _surveyed(
     sides: list[Source],
     names: tuple[str, str],
     zero: str,
-    plan: Plan,
-    kernels: Kernels,
-    crew: Crew,
+    look: Look,
 ) -> tuple[Vectors, Vectors]:
     """Survey one side or both, unless what was given is surveyed; of one side both are the same.
 
@@ -284,7 +302,7 @@ def _surveyed(
     found = [
         data
         if isinstance(data, Vectors) and data.source is side
-        else survey(side, name, zero, least, plan.read_rows, kernels, crew.each)
+        else survey(side, name, zero, least, look)
         for data, side, name in zip(given, sides, names, strict=False)
     ]
     return found[0], found[-1]

@@ -32,6 +32,10 @@ _HASHED_ROWS = 4096
 
 # Does work for every item, on all threads.
 Each = Callable[[Callable[[int], None], Iterable[int]], None]
+# What a look at some rows finds: exponents, squared lengths, and the first row that is not finite.
+Looked = tuple[Any, Any, int | None]
+# Looks at all rows of a source, which came in as the argument of that name.
+Look = Callable[[Source, str], Looked]
 
 
 class _DLPack(Protocol):
@@ -380,46 +384,45 @@ def check_pair(left: Source, right: Source | None, names: tuple[str, str]) -> No
         )
 
 
-def survey(
-    source: Source,
-    name: str,
-    zero: str,
-    least: int,
-    block_rows: int,
-    kernels: Kernels,
-    each: Each,
-) -> Vectors:
-    """Look at every row once, in blocks that `each` deals to threads, and refuse bad ones.
+def looked_at(
+    source: Source, name: str, rows: range, step: int, kernels: Kernels, each: Each
+) -> Looked:
+    """Look at some rows once, `step` at a time, in blocks that `each` deals to threads."""
+    exponents, squares = np.zeros(len(rows), np.int32), np.zeros(len(rows), np.float64)
+    bad: list[int] = []
+
+    def look(start: int) -> None:
+        stop = min(start + step, rows.stop)
+        block = source.rows(start, stop)
+        _check_integers(block, name, start)
+        some = slice(start - rows.start, stop - rows.start)
+        exponents[some], squares[some], first_bad = kernels.survey(native(block))
+        if first_bad >= 0:
+            bad.append(start + first_bad)
+
+    source.expect((), [rows])
+    each(look, range(rows.start, rows.stop, step))
+    return exponents, squares, min(bad, default=None)
+
+
+def survey(source: Source, name: str, zero: str, least: int, look: Look) -> Vectors:
+    """Have every row looked at once, and refuse bad ones.
 
     `least` is the number of non-zero rows that the question needs.
     """
     count = source.shape[0]
-    vectors = Vectors(name, source, np.zeros(count, np.int32), np.zeros(count, np.float64))
-    bad: list[int] = []
-
-    def look(start: int) -> None:
-        stop = min(start + block_rows, count)
-        block = source.rows(start, stop)
-        _check_integers(block, name, start)
-        exponents, squares, first_bad = kernels.survey(native(block))
-        vectors.exponents[start:stop] = exponents
-        vectors.squares[start:stop] = squares
-        if first_bad >= 0:
-            bad.append(start + first_bad)
-
-    source.expect((), [range(count)])
-    each(look, range(0, count, block_rows))
-    if bad:
-        row = min(bad)
+    exponents, squares, row = look(source, name)
+    vectors = Vectors(name, source, exponents, squares)
+    if row is not None:
         (entries,) = np.asarray(source.rows(row, row + 1))
         _check_integers(entries[None], name, row)
         entries = entries.astype(np.float64)
         value = entries[~np.isfinite(entries)][0]
         raise ValueError(f"{name}: entries must be finite, got {value} in row {row}")
     if vectors.kept < count and zero == "raise":
-        row = int(np.argmin(vectors.squares))
         raise ValueError(
-            f"{name}: rows must not be zero (zero='skip' leaves them out), got zeros in row {row}"
+            f"{name}: rows must not be zero (zero='skip' leaves them out), "
+            f"got zeros in row {int(np.argmin(squares))}"
         )
     if vectors.kept < least:
         raise ValueError(f"{name}: must have at least {least} non-zero rows, got {vectors.kept}")

@@ -206,8 +206,9 @@ def test_workers_read_their_rows_once():
     ):
         rows = sf.rows(6000, 32, generate, key="rows", block=1000)
         assert sf.nearest(rows, backend=client, screen="off") == sf.nearest(TABLE)
-        # To learn their type, here and there, to survey them, to pack them once, and to decide.
-        assert calls.count(3000) <= 4
+        # To survey them; to learn their type one block is read here and there, the first.
+        assert calls.count(3000) == 1
+        assert calls.count(0) == 3
 
 
 def wait_until(condition, seconds=20.0):
