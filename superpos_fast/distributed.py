@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import dask
@@ -34,16 +36,19 @@ from .reductions import Reduction, State
 from .run import reduce_pairs
 from .vectors import Look, Looked, Vectors, as_source, looked_at
 
-# Stretches for each worker at least, so that they end together and little is lost with one.
-_STRETCHES = 16
+# A worker's next stretch is an eighth of what is left for it, but no less than a 64th of the whole:
+# first long ones, as each begins with some ms of dask's, last short ones, so that all end together.
+_EIGHTH, _LEAST = 8, 64
 # Multiply-adds that are enough for a stretch: some 10 s of a thread.
 _LONG = 5 * 10**11
 # Shares of the rows for each worker, that are looked at before.
 _SHARES = 2
 # Stretches under way for each worker: one more than it works on.
 _UNDER_WAY = 2
-# Rounds of so many stretches for each worker, after which a checkpoint may be written.
+# A checkpoint may be written when all workers have had so many long stretches.
 _ROUND = 4
+# Rounds at least.
+_ROUNDS = 4
 
 # What of the record of a run is added up.
 _COUNTED = ("survivors", "open_pairs", "coded_pairs", "bytes_read")
@@ -277,15 +282,9 @@ class Workers:
         vectors = [problem.rows, problem.columns][: len(problem.sides)]
         rows = self._rows((side.name, side.source) for side in vectors)
         setting = self._client.scatter(_setting(problem), broadcast=True, hash=False)
-        workers = self._count
-        found = ledger.found
-        work = (found.end - found.done) * problem.depth // problem.plan.threads
-        count = max(_STRETCHES * workers, work // _LONG)
-        stretches = problem.plan.cut(found.done, found.end, count, striped)
-        size = _ROUND * workers if problem.book.is_kept else len(stretches)
-        for first in range(0, len(stretches), size):
-            tree = _Tree(self._client, rows, (setting, question), stretches[first : first + size])
-            known = tree.grown(advance, _UNDER_WAY * workers)
+        for lanes in self._rounds(problem, ledger, striped):
+            tree = _Tree(self._client, rows, (setting, question), lanes)
+            known = tree.grown(advance)
             for reduction, state in zip(reductions, known.states, strict=True):
                 reduction.join(state, problem.kernels)
             problem.tally(**{name: known.facts.get(name, 0) for name in _COUNTED})
@@ -296,6 +295,53 @@ class Workers:
             if tree.is_stopped:
                 ledger.stop()
                 return
+
+    def _rounds(self, problem: Problem, ledger: Ledger, striped: bool) -> Iterator[list[_Lane]]:
+        """Yield lanes of stretches: one for each worker, so that it stays with some of the rows.
+
+        What may be stopped on the way has one for all, as what is known then has to be about the
+        pairs before one place.
+        """
+        workers, plan = list(self._client.nthreads()), problem.plan
+        count = max(1, len(workers))
+        begin, end = ledger.found.done, ledger.found.end
+        longest = max(1, _LONG * plan.threads // problem.depth)
+        rounds = 1
+        if problem.book.is_kept:
+            rounds = max(_ROUNDS, (end - begin) // (_ROUND * longest * count))
+        for first, last in plan.cut(_even(begin, end, rounds), striped):
+            if callable(problem.progress):
+                places = _shrinking(first, last, count, longest)
+                yield [_Lane(None, deque(plan.cut(places, striped)), _UNDER_WAY * count)]
+                continue
+            shares = pairwise(_even(first, last, count))
+            yield [
+                _Lane(worker, deque(plan.cut(_shrinking(*share, 1, longest), striped)), _UNDER_WAY)
+                for worker, share in zip(workers, shares, strict=False)
+            ]
+
+
+def _even(begin: int, end: int, count: int) -> list[int]:
+    return [begin + (end - begin) * n // count for n in range(count + 1)]
+
+
+def _shrinking(begin: int, end: int, workers: int, longest: int) -> Iterator[int]:
+    """Yield the places between stretches for some workers."""
+    least = max(1, (end - begin) // (_LEAST * workers))
+    while begin < end:
+        yield begin
+        begin += max(least, min(longest, (end - begin) // (_EIGHTH * workers)))
+    yield end
+
+
+@dataclass
+class _Lane:
+    """Stretches for one worker, or for all; how many it may have at a time, and what is found."""
+
+    worker: str | None
+    stretches: deque[tuple[int, int]]
+    room: int
+    found: list[Future] = field(default_factory=list)
 
 
 def _setting(problem: Problem) -> _Setting:
@@ -316,6 +362,8 @@ def _setting(problem: Problem) -> _Setting:
 class _Tree:
     """Stretches under way, and what is found of them joined two by two.
 
+    First of each lane, so that what is found goes from worker to worker only at the end.
+
     Attributes
     ----------
     done : int
@@ -329,43 +377,57 @@ class _Tree:
         client: Client,
         rows: Future,
         asked: tuple[Future, _Question],
-        stretches: Sequence[tuple[int, int]],
+        lanes: Sequence[_Lane],
     ) -> None:
-        self._client, self._rows, self._asked = client, rows, asked
-        self._waiting = list(reversed(stretches))
-        self._under_way: dict[Future, int] = {}
+        self._client, self._rows, self._asked, self._lanes = client, rows, asked, lanes
+        self._coming = as_completed(loop=client.loop)
+        # Of which lane each is, and how many pairs a stretch has.
+        self._under_way: dict[Future, tuple[_Lane, int]] = {}
         self.done, self.is_stopped = 0, False
 
-    def grown(self, advance: Advance, most: int) -> _Found:
-        """Have all stretches gone through, `most` of them at a time, and return what is known."""
-        coming = as_completed(loop=self._client.loop)
-        found: list[Future] = []
+    def grown(self, advance: Advance) -> _Found:
+        """Have all stretches gone through, and return what is known."""
         try:
-            self._begin(coming, most)
-            for future in coming:
-                if future.status != "finished":
-                    future.result()
-                pairs = self._under_way.pop(future, 0)
-                self.done += pairs
-                if pairs and not advance(pairs):
-                    self.is_stopped = True
-                    self._waiting.clear()
-                found.append(future)
-                if len(found) == 2:
-                    coming.add(self._submit(_join, *self._asked, *found))
-                    found = []
-                self._begin(coming, most)
-            known: _Found = found[0].result()
+            for lane in self._lanes:
+                for _ in range(lane.room):
+                    self._begin(lane)
+            for future in self._coming:
+                self._take(future, advance)
+            left = [future for lane in self._lanes for future in lane.found]
+            while len(left) > 1:
+                left = [*left[2:], self._submit(_join, *self._asked, *left[:2])]
+            known: _Found = left[0].result()
             return known
         finally:
-            self._client.cancel([*self._under_way, *coming.futures, *found])
+            self._client.cancel(list(self._under_way))
 
-    def _begin(self, coming: Any, most: int) -> None:
-        while self._waiting and len(self._under_way) < most:
-            begin, end = self._waiting.pop()
-            future = self._submit(_look, self._rows, *self._asked, begin, end)
-            self._under_way[future] = end - begin
-            coming.add(future)
+    def _take(self, future: Future, advance: Advance) -> None:
+        if future.status != "finished":
+            future.result()
+        lane, pairs = self._under_way.pop(future)
+        if pairs:
+            self.done += pairs
+            if not advance(pairs):
+                self.is_stopped = True
+            self._begin(lane)
+        lane.found.append(future)
+        if len(lane.found) == 2:
+            self._await(self._submit(_join, *self._asked, *lane.found), lane)
+            lane.found = []
 
-    def _submit(self, work: Any, *arguments: Any) -> Future:
-        return self._client.submit(work, *arguments, pure=False)
+    def _begin(self, lane: _Lane) -> None:
+        """Give a worker its next stretch, or at the end of its lane the last one of the longest."""
+        longest = max(self._lanes, key=lambda other: len(other.stretches)).stretches
+        if self.is_stopped or not longest:
+            return
+        begin, end = lane.stretches.popleft() if lane.stretches else longest.pop()
+        where = {} if lane.worker is None else {"workers": lane.worker, "allow_other_workers": True}
+        future = self._submit(_look, self._rows, *self._asked, begin, end, **where)
+        self._await(future, lane, end - begin)
+
+    def _await(self, future: Future, lane: _Lane, pairs: int = 0) -> None:
+        self._under_way[future] = lane, pairs
+        self._coming.add(future)
+
+    def _submit(self, work: Any, *arguments: Any, **where: Any) -> Future:
+        return self._client.submit(work, *arguments, pure=False, **where)

@@ -193,11 +193,9 @@ class Plan:
             before += pairs
         return position
 
-    def cut(self, begin: int, end: int, count: int, striped: bool) -> list[tuple[int, int]]:
-        """Cut a stretch into some of about equal length, at most `count`."""
-        places = [begin + (end - begin) * n // count for n in range(1, count)]
-        borders = sorted({begin, *(self.border(place, striped) for place in places), end})
-        return list(pairwise(borders))
+    def cut(self, places: Iterable[int], striped: bool = False) -> list[tuple[int, int]]:
+        """Return the stretches between some places, each moved on to where a tile begins."""
+        return list(pairwise(sorted({self.border(place, striped) for place in places})))
 
     def _beginning(self, before: int, tiles: Iterable[Tile]) -> Iterator[tuple[int, Tile]]:
         for tile in tiles:
