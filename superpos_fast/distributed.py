@@ -36,9 +36,11 @@ from .reductions import Reduction, State
 from .run import reduce_pairs
 from .vectors import Look, Looked, Vectors, as_source, looked_at
 
-# A worker's next stretch is an eighth of what is left for it, but no less than a 64th of the whole:
+# A worker's next stretch is a sixth of what is left for it, but no less than a 48th of the whole:
 # first long ones, as each begins with some ms of dask's, last short ones, so that all end together.
-_EIGHTH, _LEAST = 8, 64
+_PART, _LEAST = 6, 48
+# What is found of so many stretches is joined at a time: of two, dask had twice as many tasks.
+_JOINED = 4
 # Multiply-adds that are enough for a stretch: some 10 s of a thread.
 _LONG = 5 * 10**11
 # Shares of the rows for each worker, that are looked at before.
@@ -330,7 +332,7 @@ def _shrinking(begin: int, end: int, workers: int, longest: int) -> Iterator[int
     least = max(1, (end - begin) // (_LEAST * workers))
     while begin < end:
         yield begin
-        begin += max(least, min(longest, (end - begin) // (_EIGHTH * workers)))
+        begin += max(least, min(longest, (end - begin) // (_PART * workers)))
     yield end
 
 
@@ -360,7 +362,7 @@ def _setting(problem: Problem) -> _Setting:
 
 
 class _Tree:
-    """Stretches under way, and what is found of them joined two by two.
+    """Stretches under way, and what is found of them joined, a few at a time.
 
     First of each lane, so that what is found goes from worker to worker only at the end.
 
@@ -395,7 +397,7 @@ class _Tree:
                 self._take(future, advance)
             left = [future for lane in self._lanes for future in lane.found]
             while len(left) > 1:
-                left = [*left[2:], self._submit(_join, *self._asked, *left[:2])]
+                left = [*left[_JOINED:], self._submit(_join, *self._asked, *left[:_JOINED])]
             known: _Found = left[0].result()
             return known
         finally:
@@ -411,7 +413,7 @@ class _Tree:
                 self.is_stopped = True
             self._begin(lane)
         lane.found.append(future)
-        if len(lane.found) == 2:
+        if len(lane.found) == _JOINED:
             self._await(self._submit(_join, *self._asked, *lane.found), lane)
             lane.found = []
 
