@@ -1,6 +1,7 @@
 """The int8 screen: whole calls against the FMA peak, NumPy in blocks, and no such screen.
 
-    python -m bench.screens [--random N D ...] [--table FILE [TENSOR]] [--adverse N D] [--costs]
+    python -m bench.screens [--random N D ... --calls CALL ...] [--table FILE [TENSOR]]
+                            [--adverse N D] [--costs]
 
 Calls take turns in one process, and the best of each counts.  A table is a .npy or .safetensors
 file; a good one is the word embeddings of a language model.
@@ -129,6 +130,9 @@ def adverse(n: int, d: int) -> dict[str, np.ndarray]:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--random", type=int, nargs="*", default=[32768, 768, 32768, 128])
+    parser.add_argument(
+        "--calls", nargs="+", default=["coherence"], choices=CALLS, help="what to ask of these"
+    )
     parser.add_argument("--table", nargs="+", metavar=("FILE", "TENSOR"))
     parser.add_argument("--adverse", type=int, nargs=2, metavar=("N", "D"))
     parser.add_argument("--costs", action="store_true", help="what a pair left open costs")
@@ -142,7 +146,7 @@ def main(argv: list[str] | None = None) -> None:
         return
     lines = []
     for n, d in zip(args.random[::2], args.random[1::2], strict=True):
-        lines += screened(f"random {n} x {d}", random_vectors(n, d), ["coherence"], *how)
+        lines += screened(f"random {n} x {d}", random_vectors(n, d), args.calls, *how)
     if args.table:
         rows = np.ascontiguousarray(open_table(*args.table), np.float32)
         names = ["coherence", "pairs, 0.9", "nearest"]

@@ -234,8 +234,11 @@ class _Sample:
         self._early = 1.0 + (_EARLY / problem.plan.columns if reduction.of_each else 0.0)
         # Before anything is packed: rows as they are read and packed, with their cosines.
         room = problem.memory // (4 * (16 * problem.depth + 16 * _SAMPLE_ROWS))
-        rows = self._drawn(problem.rows, min(_SAMPLE_ROWS, room))
         columns = self._drawn(problem.columns, min(_SAMPLE_COLUMNS, room))
+        if problem.columns is problem.rows:
+            rows = columns[:: -(-len(columns) // max(1, min(_SAMPLE_ROWS, room)))]
+        else:
+            rows = self._drawn(problem.rows, min(_SAMPLE_ROWS, room))
         self._sides = [
             _Side(screens, vectors, some)
             for vectors, some in ((problem.rows, rows), (problem.columns, columns))
@@ -249,9 +252,10 @@ class _Sample:
         self._lines = (problem.plan.rows + problem.plan.columns) / problem.plan.pairs
 
     def _drawn(self, vectors: Vectors, most: int) -> Any:
-        kept = np.flatnonzero(vectors.squares)
-        count = max(1, min(most, len(kept) // _SAMPLE_SHARE))
-        return kept[np.unique(self._random.integers(0, len(kept), count))]
+        kept = vectors.kept
+        count = max(1, min(most, kept // _SAMPLE_SHARE))
+        drawn = np.unique(self._random.integers(0, kept, count))
+        return drawn if kept == len(vectors) else np.flatnonzero(vectors.squares)[drawn]
 
     def _are_pairs(self, rows: Any) -> Any:
         """Return which of these rows make a pair with which columns."""
