@@ -316,7 +316,7 @@ def mean_cosine(
     -------
     float
         Within `superpos_fast.screening.float32_bound` of the mean of the exact cosines, about
-        (min(d, 192) + d/192 + 3) 2^-24 (on devices (d + 35) 2^-24); with "float64" within
+        (min(d, 96) + d/96 + 3) 2^-24 (on devices (d + 35) 2^-24); with "float64" within
         n^2 2^-53, in practice 1e-15.
 
     Raises

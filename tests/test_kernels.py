@@ -79,7 +79,7 @@ def screened(left, right, *, shift, gate, slack, survivors=20_000, signed=True):
 
 
 @given(
-    st.sampled_from([1, 3, 4, 5, 100, 191, 192, 193, 400, 770]),
+    st.sampled_from([1, 3, 4, 5, 95, 96, 97, 192, 193, 400, 770]),
     st.sampled_from(["gaussian", "positive", "spiked", "alike", "tiny"]),
     st.integers(0, 10**6),
 )

@@ -15,7 +15,7 @@ from .arrays import aligned
 from .micro_f32 import LANES, ROWS, UNIT, UNROLL
 from .micro_f64 import DOUBLE
 from .panels import pack_units
-from .screening import packed_depth
+from .screening import LONG_CHUNK, packed_depth
 from .screens import CACHE_COLUMNS, CACHE_ROWS, Side, Tile
 from .smooth_maximum import FEW, STRIPS, Rows, Scratch, Terms
 
@@ -64,7 +64,7 @@ class SmoothPass:
     def __init__(self, count: int, depth: int) -> None:
         self._count, self._depth = count, depth
         padded = _whole(count, UNIT)
-        self._deep, self._chunk = packed_depth(depth)
+        self._deep, self._chunk = packed_depth(depth, LONG_CHUNK)
         # An odd stride in cache lines: rows a power of two apart share cache sets.
         self._stride = (ceil(depth / LANES) | 1) * LANES
         panels, self._units, self._slopes = (
