@@ -1,9 +1,10 @@
 """Many machines: stretches of the plan are tasks of a dask cluster, their parts joined as a tree.
 
-A worker opens files or generates rows itself; what lies in this process's memory is sent to every
-worker once.  The tiles are those of the plan that is made here, for as many threads as a worker
-has, so that even sums have the bits that a local run with as many threads gives them.  Stretches of
-a worker that is lost are done again by others, which is dask's doing.
+A worker opens files or generates rows itself, and looks at a share of them before; what lies in
+this process's memory is sent to every worker once.  The tiles are those of the plan that is made
+here, for as many threads as a worker has, so that even sums have the bits that a local run with as
+many threads gives them.  Stretches of a worker that is lost are done again by others, which is
+dask's doing.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ import numpy as np
 from distributed import Client, Future, as_completed
 
 from .backends import choose_backend
-from .blocks import NoRows, Source
+from .blocks import NoRows, Rows, Source
 from .crew import Crew
 from .floating import ieee_mode
 from .ledger import Book, Ledger
+from .maps import Mapped
 from .parts import Part
 from .plan import Demand, Plan
 from .problem import Problem
@@ -232,13 +234,13 @@ class Workers:
         backend: str,
         here: Look,
     ) -> Look:
-        """Return how rows are looked at: each worker at a share, or `here` what is in memory.
+        """Return how rows are looked at: by the workers, what they open or generate, or `here`.
 
-        An array is only sent when there are pairs to go through.
+        What would have to be sent is only sent when there are pairs to go through.
         """
 
         def look(source: Source, name: str) -> Looked:
-            if isinstance(source.origin, np.ndarray):
+            if not isinstance(source.origin, Rows | Mapped):
                 return here(source, name)
             rows = self._rows(zip(names, sides, strict=False))
             number = next(n for n, side in enumerate(sides) if side is source)
@@ -266,7 +268,14 @@ class Workers:
         """Send once what workers open."""
         if self._sent is None:
             rows = _Rows(tuple((name, source.origin) for name, source in sides))
-            self._sent = self._client.scatter(rows, broadcast=True, hash=False)
+            try:
+                self._sent = self._client.scatter(rows, broadcast=True, hash=False)
+            except TypeError as error:
+                names = " and ".join(name for name, _ in rows.sides)
+                reason = error.__cause__ or error
+                raise TypeError(
+                    f"{names}: must be rows that can be sent to the workers, got {reason}"
+                ) from None
         return self._sent
 
     def reduce(

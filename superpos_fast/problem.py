@@ -59,7 +59,7 @@ class Cluster(Protocol):
         backend: str,
         here: Look,
     ) -> Look:
-        """Return how rows are looked at: each machine at a share, or `here` what is in memory."""
+        """Return how rows are looked at: by each machine a share, or `here` what is sent."""
 
     def reduce(
         self,

@@ -128,6 +128,60 @@ def test_a_worker_is_killed(client):
     assert killed[0] not in client.run(os.getpid).values()
 
 
+def test_a_worker_is_killed_whose_lane_others_finish(client):
+    """Without a function that may stop the job each worker has stretches of its own."""
+    before, killed = client.run(os.getpid), []
+
+    def kill():
+        while not killed:
+            for task in list(client.cluster.scheduler.tasks.values()):
+                if str(task.key).startswith("_look") and task.processing_on and not killed:
+                    killed.append(before[task.processing_on.address])
+                    os.kill(killed[0], signal.SIGKILL)
+            time.sleep(0.01)
+
+    rows = sf.random_rows(30_000, 64)
+    killer = threading.Thread(target=kill)
+    killer.start()
+    found = sf.nearest(rows, k=3, backend=client, screen="off")
+    killer.join()
+    assert found == sf.nearest(rows, k=3)
+    client.wait_for_workers(3, timeout=60)
+    assert killed[0] not in client.run(os.getpid).values()
+
+
+def test_what_cannot_be_sent_is_only_refused_where_it_has_to_be(client):
+    class Local:
+        shape, dtype = TABLE.shape, TABLE.dtype
+
+        def __getitem__(self, rows):
+            return TABLE[rows]
+
+        def __reduce__(self):
+            raise TypeError("it is here and nowhere else")
+
+    with client.as_current():
+        assert same(sf.neurons(Local()).participation, sf.neurons(TABLE).participation)
+        with pytest.raises(
+            TypeError,
+            match="^vectors: must be rows that can be sent to the workers, got it is here and now",
+        ):
+            sf.coherence(Local())
+
+
+@pytest.mark.parametrize("kind", ["file", "generated"])
+def test_what_workers_look_at_is_refused_in_the_same_words(kind, client, tmp_path):
+    table = TABLE.copy()
+    table[[4321, 5000], 7] = np.nan
+    np.save(tmp_path / "table.npy", table)
+    path = str(tmp_path / "table.npy")
+    source = path if kind == "file" else sf.rows(6000, 32, lambda a, b: np.load(path)[a:b])
+    with pytest.raises(ValueError, match="^vectors: entries must be finite, got nan in row 4321$"):
+        sf.coherence(source, backend=client)
+    with pytest.raises(ValueError, match="^other: entries must be finite, got nan in row 4321$"):
+        sf.coherence(TABLE, source, backend=client)
+
+
 def test_stopped_and_resumed_on_the_cluster_and_off_it(client, tmp_path):
     checkpoint = sf.Checkpoint(tmp_path / "run.ckpt", 0.0)
     options = {"threads": 1, "memory": "8MiB", "checkpoint": checkpoint}
