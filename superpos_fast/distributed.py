@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -39,10 +39,9 @@ from .run import reduce_pairs
 from .vectors import Look, Looked, Vectors, as_source, looked_at
 
 # A worker's next stretch is a sixth of what is left for it, but no less than a 48th of the whole:
-# first long ones, as each begins with some ms of dask's, last short ones, so that all end together.
+# first long ones, as each begins with some ms of dask's, last short ones, so that all end together
+# (`python -m bench.scale dask`).
 _PART, _LEAST = 6, 48
-# What is found of so many stretches is joined at a time: of two, dask had twice as many tasks.
-_JOINED = 4
 # Multiply-adds that are enough for a stretch: some 10 s of a thread.
 _LONG = 5 * 10**11
 # Shares of the rows for each worker, that are looked at before.
@@ -70,18 +69,19 @@ def current_client() -> Client | None:
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """The rows on each side: their argument, and what a worker opens, once for all stretches."""
+class _Opened:
+    """The rows on one side as a worker opens them, once for all stretches."""
 
-    sides: tuple[tuple[str, Any], ...]
+    name: str
+    data: Any
 
     @cached_property
-    def sources(self) -> list[Source]:
-        """The sides, opened; what is read of them is kept from one stretch to the next."""
-        return [as_source(data, name) for name, data in self.sides]
+    def source(self) -> Source:
+        """Where to read them; what is read is kept from one stretch to the next."""
+        return as_source(self.data, self.name)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"sides": self.sides}
+        return {"name": self.name, "data": self.data}
 
 
 @dataclass(frozen=True)
@@ -147,37 +147,44 @@ class _Found:
 
 
 @contextmanager
-def _working(rows: _Rows, plan: Plan) -> Iterator[Crew]:
+def _working(sides: Sequence[Source], plan: Plan) -> Iterator[Crew]:
     """Do one thing at a time on a worker, and keep what is read for the next one."""
     with (
         _at_work,
         dask.config.set(scheduler="synchronous"),
         ieee_mode(),
         Crew(plan.threads) as crew,
-        kept(rows.sources, plan, for_next=True),
+        kept(sides, plan, for_next=True),
     ):
         yield crew
 
 
-def _survey(rows: _Rows, plan: Plan, backend: str, number: int, share: range) -> Looked:
-    """Look at a share of the rows on one side, on a worker."""
-    with _working(rows, plan) as crew:
-        source, kernels = rows.sources[number], choose_backend(backend).kernels
-        return looked_at(source, rows.sides[number][0], share, plan.read_rows, kernels, crew.each)
+def _survey(
+    rows: _Opened, place: int, sides: int, plan: Plan, backend: str, share: range
+) -> Looked:
+    """Look at a share of the rows on one of the sides, on a worker."""
+    source, kernels = rows.source, choose_backend(backend).kernels
+    both: list[Source] = [NoRows(source.shape, source.dtype)] * sides
+    both[place] = source
+    with _working(both, plan) as crew:
+        return looked_at(source, rows.name, share, plan.read_rows, kernels, crew.each)
 
 
-def _look(rows: _Rows, setting: _Setting, question: _Question, begin: int, end: int) -> _Found:
+def _look(setting: _Setting, question: _Question, begin: int, end: int, *rows: _Opened) -> _Found:
     """Go through a stretch, on a worker."""
-    with _working(rows, setting.plan) as crew:
-        problem = _problem(rows, setting, crew, begin, end)
+    sources = [side.source for side in rows]
+    with _working(sources, setting.plan) as crew:
+        problem = _problem(sources, setting, crew, begin, end)
         asked = question.asked(problem.rows, problem.columns, problem.plan.triangle)
         reduce_pairs(problem, *asked, precision=question.precision)
         states = [reduction.state() for reduction in asked]
         return _Found(problem.book.part.passes[0].pairs, states, problem.tallies)
 
 
-def _problem(rows: _Rows, setting: _Setting, crew: Crew, begin: int, end: int) -> Problem:
-    sides = [side.of(source) for side, source in zip(setting.sides, rows.sources, strict=True)]
+def _problem(
+    sources: Sequence[Source], setting: _Setting, crew: Crew, begin: int, end: int
+) -> Problem:
+    sides = [side.of(source) for side, source in zip(setting.sides, sources, strict=True)]
     backend = choose_backend(setting.backend)
     return Problem(
         sides[0],
@@ -217,7 +224,7 @@ class Workers:
 
     def __init__(self, client: Client, most: int | None) -> None:
         self._client, self._most = client, most
-        self._sent: Future | None = None
+        self._sent: list[tuple[Source, Future]] = []
 
     def threads(self) -> int:
         """Return how many threads every worker has at least."""
@@ -226,31 +233,18 @@ class Workers:
             raise ValueError("backend: must be a client with workers, got one without")
         return min(threads) if self._most is None else min(*threads, self._most)
 
-    def looking(
-        self,
-        sides: Sequence[Source],
-        names: Sequence[str],
-        plan: Plan,
-        backend: str,
-        here: Look,
-    ) -> Look:
-        """Return how rows are looked at: by the workers, what they open or generate, or `here`.
-
-        What would have to be sent is only sent when there are pairs to go through.
-        """
+    def looking(self, sides: Sequence[Source], plan: Plan, backend: str, here: Look) -> Look:
+        """Return how rows are looked at: by the workers, what they open or generate, or `here`."""
 
         def look(source: Source, name: str) -> Looked:
             if not isinstance(source.origin, Rows | Mapped):
                 return here(source, name)
-            rows = self._rows(zip(names, sides, strict=False))
-            number = next(n for n, side in enumerate(sides) if side is source)
+            place = next(n for n, side in enumerate(sides) if side is source)
+            how = self._opened(name, source), place, len(sides), plan, backend
             count, unit = source.shape[0], source.block or plan.read_rows
-            step = -(-count // (_SHARES * self._count * unit)) * unit
+            step = -(-count // (_SHARES * len(self._workers()) * unit)) * unit
             shares = [range(n, min(n + step, count)) for n in range(0, count, step)]
-            futures = [
-                self._client.submit(_survey, rows, plan, backend, number, share, pure=False)
-                for share in shares
-            ]
+            futures = [self._client.submit(_survey, *how, share, pure=False) for share in shares]
             try:
                 exponents, squares, bad = zip(*self._client.gather(futures), strict=True)
             finally:
@@ -260,23 +254,24 @@ class Workers:
 
         return look
 
-    @property
-    def _count(self) -> int:
-        return max(1, len(self._client.nthreads()))
+    def _workers(self) -> list[str | None]:
+        """Return the workers that there are, or None for those that may come."""
+        return list(self._client.nthreads()) or [None]
 
-    def _rows(self, sides: Iterable[tuple[str, Source]]) -> Future:
-        """Send once what workers open."""
-        if self._sent is None:
-            rows = _Rows(tuple((name, source.origin) for name, source in sides))
-            try:
-                self._sent = self._client.scatter(rows, broadcast=True, hash=False)
-            except TypeError as error:
-                names = " and ".join(name for name, _ in rows.sides)
-                reason = error.__cause__ or error
-                raise TypeError(
-                    f"{names}: must be rows that can be sent to the workers, got {reason}"
-                ) from None
-        return self._sent
+    def _opened(self, name: str, source: Source) -> Future:
+        """Send what workers open, once."""
+        for known, future in self._sent:
+            if known is source:
+                return future
+        try:
+            future = self._client.scatter(_Opened(name, source.origin), broadcast=True, hash=False)
+        except TypeError as error:
+            reason = error.__cause__ or error
+            raise TypeError(
+                f"{name}: must be rows that can be sent to the workers, got {reason}"
+            ) from None
+        self._sent.append((source, future))
+        return future
 
     def reduce(
         self,
@@ -291,18 +286,18 @@ class Workers:
         kinds = tuple((type(reduction), reduction.parameters) for reduction in reductions)
         question = _Question(kinds, precision)
         vectors = [problem.rows, problem.columns][: len(problem.sides)]
-        rows = self._rows((side.name, side.source) for side in vectors)
-        setting = self._client.scatter(_setting(problem), broadcast=True, hash=False)
+        rows = [self._opened(side.name, side.source) for side in vectors]
+        setting = self._client.scatter(_setting(problem, vectors), broadcast=True, hash=False)
         for lanes in self._rounds(problem, ledger, striped):
             tree = _Tree(self._client, rows, (setting, question), lanes)
             known = tree.grown(advance)
-            for reduction, state in zip(reductions, known.states, strict=True):
-                reduction.join(state, problem.kernels)
+            with ledger.passing(tree.done, known.pairs):
+                for reduction, state in zip(reductions, known.states, strict=True):
+                    reduction.join(state, problem.kernels)
             problem.tally(**{name: known.facts.get(name, 0) for name in _COUNTED})
             # One bound holds for all stretches together.
             if "dimensions" in known.facts and "dimensions" not in problem.tallies:
                 problem.coded(known.facts["dimensions"], known.facts["failure"])
-            ledger.passed(tree.done, known.pairs)
             if tree.is_stopped:
                 ledger.stop()
                 return
@@ -313,8 +308,8 @@ class Workers:
         What may be stopped on the way has one for all, as what is known then has to be about the
         pairs before one place.
         """
-        workers, plan = list(self._client.nthreads()), problem.plan
-        count = max(1, len(workers))
+        workers, plan = self._workers(), problem.plan
+        count = len(workers)
         begin, end = ledger.found.done, ledger.found.end
         longest = max(1, _LONG * plan.threads // problem.depth)
         rounds = 1
@@ -328,7 +323,7 @@ class Workers:
             shares = pairwise(_even(first, last, count))
             yield [
                 _Lane(worker, deque(plan.cut(_shrinking(*share, 1, longest), striped)), _UNDER_WAY)
-                for worker, share in zip(workers, shares, strict=False)
+                for worker, share in zip(workers, shares, strict=True)
             ]
 
 
@@ -338,7 +333,7 @@ def _even(begin: int, end: int, count: int) -> list[int]:
 
 def _shrinking(begin: int, end: int, workers: int, longest: int) -> Iterator[int]:
     """Yield the places between stretches for some workers."""
-    least = max(1, (end - begin) // (_LEAST * workers))
+    least = max(1, min(longest // _PART, (end - begin) // (_LEAST * workers)))
     while begin < end:
         yield begin
         begin += max(least, min(longest, (end - begin) // (_PART * workers)))
@@ -355,8 +350,7 @@ class _Lane:
     found: list[Future] = field(default_factory=list)
 
 
-def _setting(problem: Problem) -> _Setting:
-    vectors = [problem.rows, problem.columns][: len(problem.sides)]
+def _setting(problem: Problem, vectors: Sequence[Vectors]) -> _Setting:
     return _Setting(
         tuple(
             _Side(side.name, side.source.shape, side.exponents, side.squares) for side in vectors
@@ -371,7 +365,7 @@ def _setting(problem: Problem) -> _Setting:
 
 
 class _Tree:
-    """Stretches under way, and what is found of them joined, a few at a time.
+    """Stretches under way, and what is found of them joined two by two.
 
     First of each lane, so that what is found goes from worker to worker only at the end.
 
@@ -386,7 +380,7 @@ class _Tree:
     def __init__(
         self,
         client: Client,
-        rows: Future,
+        rows: Sequence[Future],
         asked: tuple[Future, _Question],
         lanes: Sequence[_Lane],
     ) -> None:
@@ -394,6 +388,7 @@ class _Tree:
         self._coming = as_completed(loop=client.loop)
         # Of which lane each is, and how many pairs a stretch has.
         self._under_way: dict[Future, tuple[_Lane, int]] = {}
+        self._left: list[Future] = []
         self.done, self.is_stopped = 0, False
 
     def grown(self, advance: Advance) -> _Found:
@@ -404,13 +399,18 @@ class _Tree:
                     self._begin(lane)
             for future in self._coming:
                 self._take(future, advance)
-            left = [future for lane in self._lanes for future in lane.found]
-            while len(left) > 1:
-                left = [*left[_JOINED:], self._submit(_join, *self._asked, *left[:_JOINED])]
-            known: _Found = left[0].result()
+            self._left = self._found()
+            while len(self._left) > 1:
+                joined = self._submit(_join, *self._asked, *self._left[:2])
+                self._left = [*self._left[2:], joined]
+            known: _Found = self._left[0].result()
             return known
-        finally:
-            self._client.cancel(list(self._under_way))
+        except BaseException:
+            self._client.cancel([*self._under_way, *self._left, *self._found()])
+            raise
+
+    def _found(self) -> list[Future]:
+        return [future for lane in self._lanes for future in lane.found]
 
     def _take(self, future: Future, advance: Advance) -> None:
         if future.status != "finished":
@@ -422,7 +422,7 @@ class _Tree:
                 self.is_stopped = True
             self._begin(lane)
         lane.found.append(future)
-        if len(lane.found) == _JOINED:
+        if len(lane.found) == 2:
             self._await(self._submit(_join, *self._asked, *lane.found), lane)
             lane.found = []
 
@@ -433,7 +433,7 @@ class _Tree:
             return
         begin, end = lane.stretches.popleft() if lane.stretches else longest.pop()
         where = {} if lane.worker is None else {"workers": lane.worker, "allow_other_workers": True}
-        future = self._submit(_look, self._rows, *self._asked, begin, end, **where)
+        future = self._submit(_look, *self._asked, begin, end, *self._rows, **where)
         self._await(future, lane, end - begin)
 
     def _await(self, future: Future, lane: _Lane, pairs: int = 0) -> None:

@@ -316,8 +316,8 @@ def mean_cosine(
     -------
     float
         Within `superpos_fast.screening.float32_bound` of the mean of the exact cosines, about
-        (min(d, 96) + d/96 + 3) 2^-24 (on devices (d + 35) 2^-24); with "float64" within
-        n^2 2^-53, in practice 1e-15.
+        (d + 7) 2^-24 up to d = 143 and (123 + d/96) 2^-24 beyond (on devices (d + 35) 2^-24); with
+        "float64" within n^2 2^-53, in practice 1e-15.
 
     Raises
     ------

@@ -8,6 +8,7 @@ checkpoint, a shard or a stopped run needs to say.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
@@ -216,9 +217,15 @@ class Ledger:
         self._done += tile.pairs(self._triangle)
         self._kept += self._kept_pairs(tile)
 
-    def passed(self, pairs: int, kept: int) -> None:
-        """Note that the next so many pairs are done, `kept` of them not left out."""
-        self._dealt, self._done, self._kept = pairs, pairs, kept
+    @contextmanager
+    def passing(self, pairs: int, kept: int) -> Iterator[None]:
+        """Have the reductions told of the next so many pairs, `kept` of them not left out.
+
+        What is interrupted meanwhile is written nowhere, as some reduction may know of them.
+        """
+        self._dealt = pairs
+        yield
+        self._done, self._kept = pairs, kept
         self._settle()
         if self._book.is_due:
             self._write()

@@ -51,14 +51,7 @@ class Cluster(Protocol):
     def threads(self) -> int:
         """Return how many threads each of them has at least."""
 
-    def looking(
-        self,
-        sides: Sequence[Source],
-        names: Sequence[str],
-        plan: Plan,
-        backend: str,
-        here: Look,
-    ) -> Look:
+    def looking(self, sides: Sequence[Source], plan: Plan, backend: str, here: Look) -> Look:
         """Return how rows are looked at: by each machine a share, or `here` what is sent."""
 
     def reduce(
@@ -241,8 +234,9 @@ def posed(
                 return looked_at(source, name, rows, plan.read_rows, backend.kernels, crew.each)
 
             look: Look = here
-            if cluster is not None:
-                look = cluster.looking(sides, names, plan, backend.name, here)
+            if cluster is not None and wanted.folds:
+                # Where there are no pairs to go through workers need not even reach the rows.
+                look = cluster.looking(sides, plan, backend.name, here)
             rows, columns = _surveyed([vectors, other], sides, names, zero, look)
             book = open_book(rows, columns, zero, allowed, backend.name, memory, plan, crew.each)
             yield Problem(

@@ -8,11 +8,14 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import superpos_fast as sf
 from helpers import gaussian, stop_after
 from superpos_fast import projection
 from superpos_fast.kernels.cpu import entry, screening
+from superpos_fast.reductions import Counts
 
 distributed = pytest.importorskip("distributed")
 # What dask's own threads and sockets say when a cluster goes.
@@ -87,6 +90,22 @@ def test_workers_read_what_they_need(kind, client, tmp_path):
         "dask": pytest.importorskip("dask.array").from_array(TABLE, chunks=(1000, 32)),
     }[kind]
     assert sf.nearest(source, k=2, backend=client) == sf.nearest(table, k=2)
+
+
+@pytest.mark.parametrize("kind", ["file", "generated"])
+def test_sides_may_be_swapped_and_of_two_kinds(kind, client, tmp_path):
+    """A sample is surveyed after all rows and is the first side of the pairs."""
+    np.save(tmp_path / "table.npy", TABLE)
+    path = str(tmp_path / "table.npy")
+    source = path if kind == "file" else sf.rows(6000, 32, lambda a, b: np.load(path)[a:b])
+    for of, asked in (("count", {"angle": 60}), ("mean_cosine", {}), ("row_maximum", {"q": 0.5})):
+        questions = {"of": of, "rows": 300, **asked}
+        locally = sf.estimate(TABLE, threads=1, **questions)
+        assert str(sf.estimate(source, backend=client, **questions)) == str(locally)
+    for sides in ((source, OTHER), (OTHER, source)):
+        found = sf.nearest(*sides, k=2, backend=client, return_both=True)
+        there = [TABLE if side is source else side for side in sides]
+        assert found == sf.nearest(*there, k=2, return_both=True)
 
 
 def test_in_the_with_of_a_client(client):
@@ -198,17 +217,61 @@ def test_shards_on_the_cluster(client):
     assert sf.merge(parts) == sf.count(TABLE, angle=60)
 
 
-def test_what_a_worker_raises_is_raised(client):
+@pytest.mark.parametrize("when", ["they are looked at", "pairs are gone through"])
+def test_what_a_worker_raises_is_raised(when, client):
     here = os.getpid()
 
     def generate(start, stop):
-        if os.getpid() != here and start >= 4096:
+        if os.getpid() != here and stop > 4096:
             raise OSError("the disk is gone")
         return np.ones((stop - start, 8)) + np.arange(start, stop)[:, None]
 
+    class Sliced:
+        shape, dtype = (9000, 8), np.dtype(float)
+
+        def __getitem__(self, rows):
+            return generate(rows.start, rows.stop)
+
+    rows = sf.rows(9000, 8, generate) if when == "they are looked at" else Sliced()
     with pytest.raises(OSError, match="the disk is gone"):
-        sf.coherence(sf.rows(9000, 8, generate), backend=client)
+        sf.coherence(rows, backend=client)
     assert sf.coherence(TABLE, backend=client) == sf.coherence(TABLE)
+
+
+def test_interrupted_between_two_reductions(client, tmp_path, monkeypatch):
+    """What a reduction may know of already is in no checkpoint."""
+    checkpoint = sf.Checkpoint(tmp_path / "run.ckpt", 0.0)
+    options = {"angle": 60, "memory": "8MiB", "checkpoint": checkpoint, "threads": 1}
+    join, joined = Counts.join, []
+
+    def interrupted(self, state, kernels):
+        join(self, state, kernels)
+        joined.append(state)
+        if len(joined) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Counts, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            sf.count(TABLE, backend=client, **options)
+    assert sf.count(TABLE, backend=client, **options) == sf.count(TABLE, angle=60)
+
+
+@given(
+    begin=st.integers(0, 10**6),
+    length=st.integers(0, 10**6),
+    workers=st.integers(1, 5),
+    longest=st.integers(1, 10**6),
+)
+def test_stretches_follow_each_other_and_shrink(begin, length, workers, longest):
+    from superpos_fast.distributed import _shrinking
+
+    places = list(_shrinking(begin, begin + length, workers, longest))
+    lengths = np.diff(places)
+    assert (places[0], places[-1]) == (begin, begin + length)
+    assert (lengths > 0).all()
+    assert (np.diff(lengths) <= 0).all()
+    assert lengths.max(initial=0) <= max(1, longest)
 
 
 def test_workers_use_their_threads():
@@ -233,15 +296,23 @@ def test_workers_keep_nothing_after_a_job(client):
         from superpos_fast import distributed, screens
         from superpos_fast.blocks import BlockRows
 
-        kinds = distributed._Setting, screens._Packer, BlockRows
+        kinds = distributed._Setting, distributed._Opened, screens._Packer, BlockRows
         return sum(isinstance(thing, kinds) for thing in gc.get_objects())
 
-    client.run(gc.collect)  # what other tests' errors left
-    assert not any(client.run(held).values())
+    def nothing_is_held():
+        return not any(client.run(held).values())
+
+    def nothing_is_left():
+        """Of errors of other tests."""
+        gc.collect()
+        client.run(gc.collect)
+        return nothing_is_held()
+
+    wait_until(nothing_is_left)
     rows = sf.rows(6000, 32, lambda start, stop: TABLE[start:stop], key="rows")
     for ask in (sf.coherence, lambda x, **k: sf.quantile(x, 0.5, **k)):
         ask(rows, backend=client, screen="off")
-        wait_until(lambda: not any(client.run(held).values()))
+        wait_until(nothing_is_held)
 
 
 def test_workers_read_their_rows_once():

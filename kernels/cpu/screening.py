@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from math import ceil
+from math import ceil, isqrt
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,12 @@ from .workspace import Workspace
 UNIT, PANEL = micro_f32.UNIT, micro_f32.LANES
 TILE_ROWS, TILE_COLUMNS = screens.CACHE_ROWS, screens.CACHE_COLUMNS
 
-# Longest depth chunk, which the error bound of the screen hangs on.  Beside 192, in alternating
-# calls, counts at ten thresholds took .93 to .99 of the time, as half as many pairs are listed,
-# products alone as long at d = 256, 768 and 4096 and 1.02 to 1.03 of it at 128; with 64 1.07.
+# Entries of a depth chunk, about, which the error bound of the screen hangs on.  Beside 192, in
+# alternating calls, counts at ten thresholds took .93 to .98 of the time, as half as many pairs are
+# listed (`python -m bench.family`), and products alone as long at d = 256, 768 and 4096; chunks of
+# 64 took 1.02 to 1.07 of it.
 CHUNK = 96
-# Where no bound hangs on it, as of codes, whose sums are exact.  384 was level within 2 %.
+# Where no bound hangs on it: of codes, whose sums are exact, and of sums that are estimates.
 LONG_CHUNK = 192
 
 _MOST_CODES = 2**17
@@ -34,11 +35,19 @@ _MOST_CODES = 2**17
 _CODE_BYTES = 100
 
 
-def packed_depth(depth: int, longest: int = CHUNK) -> tuple[int, int]:
-    """Return the depth that panels are padded to, and the length of a chunk of it."""
+def packed_depth(depth: int, most: int | None = None) -> tuple[int, int]:
+    """Return the depth that panels are padded to, and the length of a chunk of it.
+
+    Without a length that is the `most`, chunks are such that a product's longest chain, a chunk and
+    the number of chunks, is short: of long rows there are as many as each has entries.
+    """
     turn = micro_f32.UNROLL
     padded = ceil(depth / turn) * turn
-    return padded, ceil(padded / ceil(padded / longest) / turn) * turn
+    if most is None:
+        chunks = max(1, round(padded / max(CHUNK, isqrt(padded))))
+    else:
+        chunks = ceil(padded / most)
+    return padded, ceil(padded / chunks / turn) * turn
 
 
 def rehearse(folds: list[Any], dtypes: tuple[Any, ...], coded: bool) -> None:
