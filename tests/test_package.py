@@ -124,18 +124,24 @@ def test_import_is_light():
 
 
 def test_import_is_quick(tmp_path):
-    """Of byte code, as an installation has it; the processor's time, of this thread."""
+    """Of byte code, as an installation has it; the processor's time, of this thread.
+
+    That is 0.1 s where NumPy takes 0.07: the same machine has slow minutes, in which both took half
+    as long again.
+    """
     program = """
-import time, numpy
+import time
 start = time.thread_time()
+import numpy
+middle = time.thread_time()
 import superpos_fast
-print(time.thread_time() - start)
+print((time.thread_time() - middle) / (middle - start))
 """
     command = [sys.executable, "-c", program]
     kept = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
     environment = {**os.environ, **kept}
-    seconds = min(float(subprocess.check_output(command, env=environment)) for _ in range(5))
-    assert seconds < 0.1
+    ratio = min(float(subprocess.check_output(command, env=environment)) for _ in range(5))
+    assert ratio < 1.4
 
 
 def test_public_names():
