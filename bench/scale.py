@@ -143,17 +143,8 @@ def speed(n: int, d: int, repeat: int, folder: str) -> None:
         )
 
 
-def stay(core: int) -> None:
-    """Keep the threads of this process on one core."""
-    for thread in os.listdir("/proc/self/task"):
-        os.sched_setaffinity(int(thread), {core})
-
-
-def dask(n: int, d: int, rounds: int, calls: int, pinned: int) -> None:
-    """Two workers of one thread against one: clusters in turns, the best call of each.
-
-    If `pinned`, each on a core of its own: else one worker alone reads ahead on the other core.
-    """
+def dask(n: int, d: int, rounds: int, calls: int) -> None:
+    """Two workers of one thread against one: clusters in turns, the best call of each."""
     from distributed import Client, LocalCluster
 
     import superpos_fast as sf
@@ -168,10 +159,6 @@ def dask(n: int, d: int, rounds: int, calls: int, pinned: int) -> None:
                 ) as cluster,
                 Client(cluster) as client,
             ):
-                cores = sorted(os.sched_getaffinity(0))
-                addresses = client.scheduler_info()["workers"] if pinned else ()
-                for core, worker in zip(cores, addresses, strict=False):
-                    client.run(stay, core, workers=[worker])
                 sf.coherence(sf.random_rows(20_000, d), backend=client, screen="off")
                 for _ in range(calls):
                     begin = time.perf_counter()
@@ -191,7 +178,7 @@ def main(argv: list[str] | None = None) -> None:
         "generated": {"n": 2_000_000, "d": 64, "shares": 50, "seconds": 60.0},
         "mapped": {"n": 4_000_000, "d": 256, "shares": 400, "memory": "512MiB"},
         "speed": {"n": 65_536, "d": 768, "repeat": 3},
-        "dask": {"n": 100_000, "d": 256, "rounds": 3, "calls": 2, "pinned": 0},
+        "dask": {"n": 100_000, "d": 256, "rounds": 3, "calls": 2},
     }
     for name, options in sizes.items():
         job = jobs.add_parser(name, help=globals()[name].__doc__)

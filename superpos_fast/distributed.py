@@ -285,9 +285,8 @@ class Workers:
         """Show the pairs that are not done yet to the reductions, stretch by stretch."""
         kinds = tuple((type(reduction), reduction.parameters) for reduction in reductions)
         question = _Question(kinds, precision)
-        vectors = [problem.rows, problem.columns][: len(problem.sides)]
-        rows = [self._opened(side.name, side.source) for side in vectors]
-        setting = self._client.scatter(_setting(problem, vectors), broadcast=True, hash=False)
+        rows = [self._opened(side.name, side.source) for side in problem.vectors]
+        setting = self._client.scatter(_setting(problem), broadcast=True, hash=False)
         for lanes in self._rounds(problem, ledger, striped):
             tree = _Tree(self._client, rows, (setting, question), lanes)
             known = tree.grown(advance)
@@ -350,10 +349,11 @@ class _Lane:
     found: list[Future] = field(default_factory=list)
 
 
-def _setting(problem: Problem, vectors: Sequence[Vectors]) -> _Setting:
+def _setting(problem: Problem) -> _Setting:
     return _Setting(
         tuple(
-            _Side(side.name, side.source.shape, side.exponents, side.squares) for side in vectors
+            _Side(side.name, side.source.shape, side.exponents, side.squares)
+            for side in problem.vectors
         ),
         problem.plan,
         problem.backend,

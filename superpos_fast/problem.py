@@ -130,10 +130,14 @@ class Problem:
         return dict(self._facts)
 
     @property
+    def vectors(self) -> list[Vectors]:
+        """Those of both sides, or of the one that there is."""
+        return [self.rows] if self.columns is self.rows else [self.rows, self.columns]
+
+    @property
     def sides(self) -> list[Source]:
         """Where the vectors are read, one or two of them."""
-        sides = [self.rows] if self.columns is self.rows else [self.rows, self.columns]
-        return [side.source for side in sides]
+        return [side.source for side in self.vectors]
 
     def kept_pairs(self, tile: Tile) -> int:
         """Return how many pairs of a tile have no row that is left out."""

@@ -40,9 +40,9 @@ _CLOSE_PAIRS, _STEPS = 10, 3
 # What a sample says is averaged over so many ranges of rows and of columns.
 _SAMPLE_TILES = 16
 # Directions are tried where the sample's mean square cosine is so many times that of random ones,
-# and finding them, some 20 ms, is little: from 0.2 s of float32 multiply-adds on.  Token embeddings
-# (MiniLM's, 30522 x 384) have 3.4 in all, 3.4 to 4.1 by the sample: with 4 in the place of 2 the
-# seed decided whether their coherence took .25 s or .42.
+# and finding them, some 20 ms, is little: from 0.2 s of float32 multiply-adds on.  MiniLM's token
+# embeddings have 3.4 (`rms_cosine`), and more by some samples: with 4 here the seed decided whether
+# directions were tried.
 _CONCENTRATED, _PROJECTED_WORK = 2.0, 2 * 10**10
 
 # What things cost, in float32 multiply-adds: a pair of codes beside its entries; a listed pair,

@@ -79,7 +79,7 @@ def screened(left, right, *, shift, gate, slack, survivors=20_000, signed=True):
 
 
 @given(
-    st.sampled_from([1, 3, 4, 5, 96, 140, 144, 145, 400, 770]),
+    st.sampled_from([1, 3, 4, 5, 96, 100, 140, 144, 145, 191, 192, 193, 400, 770]),
     st.sampled_from(["gaussian", "positive", "spiked", "alike", "tiny"]),
     st.integers(0, 10**6),
 )

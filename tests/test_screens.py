@@ -296,7 +296,9 @@ def test_turns_are_orthonormal_and_spread_a_direction_out(count):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("count", "depth"), [(1, 1), (47, 5), (48, 96), (97, 100), (250, 385)])
+@pytest.mark.parametrize(
+    ("count", "depth"), [(1, 1), (47, 5), (48, 96), (48, 192), (97, 100), (97, 200), (250, 385)]
+)
 def test_projections_are_the_products_of_packed_rows(count, depth, dtype):
     rng = np.random.default_rng(count)
     vectors = rng.standard_normal((count, depth)).astype(dtype)

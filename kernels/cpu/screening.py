@@ -22,10 +22,9 @@ from .workspace import Workspace
 UNIT, PANEL = micro_f32.UNIT, micro_f32.LANES
 TILE_ROWS, TILE_COLUMNS = screens.CACHE_ROWS, screens.CACHE_COLUMNS
 
-# Entries of a depth chunk, about, which the error bound of the screen hangs on.  Beside 192, in
-# alternating calls, counts at ten thresholds took .93 to .98 of the time, as half as many pairs are
-# listed (`python -m bench.family`), and products alone as long at d = 256, 768 and 4096; chunks of
-# 64 took 1.02 to 1.07 of it.
+# Entries of a depth chunk, about, which the error bound of the screen hangs on: beside 192, half as
+# many pairs are listed, by which counts and histograms gain and products alone lose nothing; by 64
+# these do (`python -m bench.family` with others here).
 CHUNK = 96
 # Where no bound hangs on it: of codes, whose sums are exact, and of sums that are estimates.
 LONG_CHUNK = 192

@@ -14,7 +14,7 @@ from .micro_f32 import COLUMNS, LANES, ROWS, UNIT, multiply_block
 from .micro_i8 import PRODUCT, bound_block
 
 # A cache block of partial sums: 192 x 240 float32 = 180 KiB, which with its panels stays in a
-# 512 KiB L2.  Eight other shapes from 48 x 240 to 192 x 240, with chunks of 192 and 384, were level
+# 512 KiB L2.  Eight other shapes from 48 x 240 to 192 x 240, with chunks of 192 to 384, were level
 # within 3 % in alternating calls at d = 768 and 4096.
 CACHE_ROWS = UNIT * max(1, 192 // UNIT)
 CACHE_COLUMNS = UNIT * max(1, 240 // UNIT)
