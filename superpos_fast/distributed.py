@@ -1,42 +1,34 @@
 """Many machines: stretches of the plan are tasks of a dask cluster, their parts joined as a tree.
 
 A worker opens files or generates rows itself, and looks at a share of them before; what lies in
-this process's memory is sent to every worker once.  The tiles are those of the plan that is made
-here, for as many threads as a worker has, so that even sums have the bits that a local run with as
-many threads gives them.  Stretches of a worker that is lost are done again by others, which is
-dask's doing.
+this process's memory is sent to one worker, from which the others get it.  The tiles are those of
+the plan that is made here, for as many threads as a worker has, so that even sums have the bits
+that a local run with as many threads gives them.  Stretches of a worker that is lost are done again
+by others, which is dask's doing; but with a worker that alone has what was sent dask forgets all
+that was to be done with it, and that is sent and done again from here.
 """
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
-import dask
 import numpy as np
-from distributed import Client, Future, as_completed
+from distributed import CancelledError, Client, Future, as_completed
 
-from .backends import choose_backend
-from .blocks import NoRows, Rows, Source
-from .crew import Crew
-from .floating import ieee_mode
-from .ledger import Book, Ledger
+from . import worker
+from .blocks import Rows, Source
+from .ledger import Ledger
 from .maps import Mapped
-from .parts import Part
-from .plan import Demand, Plan
+from .plan import Plan
 from .problem import Problem
 from .progress import Advance
-from .reading import kept
-from .reductions import Reduction, State
-from .run import reduce_pairs
-from .vectors import Look, Looked, Vectors, as_source, looked_at
+from .reductions import Reduction
+from .vectors import Look, Looked
 
 # A worker's next stretch is a sixth of what is left for it, but no less than a 48th of the whole:
 # first long ones, as each begins with some ms of dask's, last short ones, so that all end together
@@ -52,12 +44,10 @@ _UNDER_WAY = 2
 _ROUND = 4
 # Rounds at least.
 _ROUNDS = 4
+# What was sent may be lost so often before anything is found with it.
+_LOSSES = 3
 
-# What of the record of a run is added up.
-_COUNTED = ("survivors", "open_pairs", "coded_pairs", "bytes_read")
-
-# A worker goes through one stretch at a time, on as many threads as it has.
-_at_work = threading.Lock()
+_T = TypeVar("_T")
 
 
 def current_client() -> Client | None:
@@ -66,157 +56,6 @@ def current_client() -> Client | None:
         return Client.current(allow_global=False)
     except ValueError:
         return None
-
-
-@dataclass(frozen=True)
-class _Opened:
-    """The rows on one side as a worker opens them, once for all stretches."""
-
-    name: str
-    data: Any
-
-    @cached_property
-    def source(self) -> Source:
-        """Where to read them; what is read is kept from one stretch to the next."""
-        return as_source(self.data, self.name)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"name": self.name, "data": self.data}
-
-
-@dataclass(frozen=True)
-class _Side:
-    """What is known of the rows on one side."""
-
-    name: str
-    shape: tuple[int, int]
-    exponents: Any
-    squares: Any
-
-    def of(self, source: Source) -> Vectors:
-        """Return it with its rows."""
-        return Vectors(self.name, source, self.exponents, self.squares)
-
-    def closed(self) -> Vectors:
-        """Return it without its rows."""
-        return self.of(NoRows(self.shape, np.dtype(np.float32)))
-
-
-@dataclass(frozen=True)
-class _Setting:
-    """What a worker needs to know beside the rows and the question.
-
-    A worker holds it as long as there are stretches, and with it what was `kept` of problems.
-    """
-
-    sides: tuple[_Side, ...]
-    plan: Plan
-    backend: str
-    memory: int
-    screen: str
-    seed: int
-    demand: Demand
-
-    @cached_property
-    def kept(self) -> dict[Any, Any]:
-        """What one stretch leaves to the next."""
-        return {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-
-@dataclass(frozen=True)
-class _Question:
-    """What is asked: reductions that know nothing yet."""
-
-    kinds: tuple[tuple[type[Any], dict[str, Any]], ...]
-    precision: str
-
-    def asked(self, rows: Vectors, columns: Vectors, triangle: bool) -> list[Reduction]:
-        return [kind.of(rows, columns, triangle, **wanted) for kind, wanted in self.kinds]
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What reductions know of some pairs, without those of rows that are left out."""
-
-    pairs: int
-    states: list[State]
-    facts: dict[str, Any]
-
-
-@contextmanager
-def _working(sides: Sequence[Source], plan: Plan) -> Iterator[Crew]:
-    """Do one thing at a time on a worker, and keep what is read for the next one."""
-    with (
-        _at_work,
-        dask.config.set(scheduler="synchronous"),
-        ieee_mode(),
-        Crew(plan.threads) as crew,
-        kept(sides, plan, for_next=True),
-    ):
-        yield crew
-
-
-def _survey(
-    rows: _Opened, place: int, sides: int, plan: Plan, backend: str, share: range
-) -> Looked:
-    """Look at a share of the rows on one of the sides, on a worker."""
-    source, kernels = rows.source, choose_backend(backend).kernels
-    both: list[Source] = [NoRows(source.shape, source.dtype)] * sides
-    both[place] = source
-    with _working(both, plan) as crew:
-        return looked_at(source, rows.name, share, plan.read_rows, kernels, crew.each)
-
-
-def _look(setting: _Setting, question: _Question, begin: int, end: int, *rows: _Opened) -> _Found:
-    """Go through a stretch, on a worker."""
-    sources = [side.source for side in rows]
-    with _working(sources, setting.plan) as crew:
-        problem = _problem(sources, setting, crew, begin, end)
-        asked = question.asked(problem.rows, problem.columns, problem.plan.triangle)
-        reduce_pairs(problem, *asked, precision=question.precision)
-        states = [reduction.state() for reduction in asked]
-        return _Found(problem.book.part.passes[0].pairs, states, problem.tallies)
-
-
-def _problem(
-    sources: Sequence[Source], setting: _Setting, crew: Crew, begin: int, end: int
-) -> Problem:
-    sides = [side.of(source) for side, source in zip(setting.sides, sources, strict=True)]
-    backend = choose_backend(setting.backend)
-    return Problem(
-        sides[0],
-        sides[-1],
-        setting.plan,
-        backend.kernels,
-        crew,
-        False,
-        backend.name,
-        time.perf_counter(),
-        setting.memory,
-        setting.screen,
-        setting.seed,
-        setting.demand,
-        Book(Part({}, setting.plan.pairs), stretch=(begin, end)),
-        kept=setting.kept,
-    )
-
-
-def _join(setting: _Setting, question: _Question, *some: _Found) -> _Found:
-    """Join what is known of different pairs, on a worker."""
-    sides = [side.closed() for side in setting.sides]
-    asked = question.asked(sides[0], sides[-1], setting.plan.triangle)
-    kernels = choose_backend(setting.backend).kernels
-    for found in some:
-        for reduction, state in zip(asked, found.states, strict=True):
-            reduction.join(state, kernels)
-    facts = {name: value for found in some for name, value in found.facts.items()}
-    facts |= {name: sum(found.facts.get(name, 0) for found in some) for name in _COUNTED}
-    return _Found(
-        sum(found.pairs for found in some), [reduction.state() for reduction in asked], facts
-    )
 
 
 class Workers:
@@ -240,19 +79,48 @@ class Workers:
             if not isinstance(source.origin, Rows | Mapped):
                 return here(source, name)
             place = next(n for n, side in enumerate(sides) if side is source)
-            how = self._opened(name, source), place, len(sides), plan, backend
             count, unit = source.shape[0], source.block or plan.read_rows
             step = -(-count // (_SHARES * len(self._workers()) * unit)) * unit
             shares = [range(n, min(n + step, count)) for n in range(0, count, step)]
-            futures = [self._client.submit(_survey, *how, share, pure=False) for share in shares]
-            try:
-                exponents, squares, bad = zip(*self._client.gather(futures), strict=True)
-            finally:
-                self._client.cancel(futures)
+            how = place, len(sides), plan, backend
+            found = self._found(
+                lambda: [
+                    self._submit(worker.survey, self._opened(name, source), *how, share)
+                    for share in shares
+                ]
+            )
+            exponents, squares, bad = zip(*found, strict=True)
             first = min((row for row in bad if row is not None), default=None)
             return np.concatenate(exponents), np.concatenate(squares), first
 
         return look
+
+    def _found(self, begin: Callable[[], list[Future]]) -> list[Any]:
+        """Return what begun work finds, which begins again where what it needs is lost."""
+
+        def find() -> list[Any]:
+            futures: list[Future] = []
+            try:
+                futures = begin()
+                return list(self._client.gather(futures))
+            except CancelledError:
+                self._sent.clear()
+                raise
+            finally:
+                self._client.cancel(futures)
+
+        return _despite(find, CancelledError)
+
+    def _scattered(self, data: Any) -> Future:
+        """Send it to a worker, from which others get it.
+
+        Not to all at once: dask would do that forever if one of them is lost meanwhile.
+        """
+        # A worker may be lost while dask talks to it, or after that and before dask notes it.
+        return _despite(lambda: self._client.scatter(data, hash=False), OSError, KeyError)
+
+    def _submit(self, work: Any, *arguments: Any) -> Future:
+        return self._client.submit(work, *arguments, pure=False)
 
     def _workers(self) -> list[str | None]:
         """Return the workers that there are, or None for those that may come."""
@@ -264,7 +132,7 @@ class Workers:
             if known is source:
                 return future
         try:
-            future = self._client.scatter(_Opened(name, source.origin), broadcast=True, hash=False)
+            future = self._scattered(worker.Opened(name, source.origin))
         except TypeError as error:
             reason = error.__cause__ or error
             raise TypeError(
@@ -284,16 +152,25 @@ class Workers:
     ) -> None:
         """Show the pairs that are not done yet to the reductions, stretch by stretch."""
         kinds = tuple((type(reduction), reduction.parameters) for reduction in reductions)
-        question = _Question(kinds, precision)
-        rows = [self._opened(side.name, side.source) for side in problem.vectors]
-        setting = self._client.scatter(_setting(problem), broadcast=True, hash=False)
+        question = worker.Question(kinds, precision)
+
+        def send() -> _Sent:
+            rows = [self._opened(side.name, side.source) for side in problem.vectors]
+            return _Sent(self._scattered(_setting(problem)), rows)
+
+        def send_again() -> _Sent:
+            self._sent.clear()
+            return send()
+
+        sent = send()
         for lanes in self._rounds(problem, ledger, striped):
-            tree = _Tree(self._client, rows, (setting, question), lanes)
+            tree = _Tree(self._client, question, sent, send_again, lanes)
             known = tree.grown(advance)
+            sent = tree.sent
             with ledger.passing(tree.done, known.pairs):
                 for reduction, state in zip(reductions, known.states, strict=True):
                     reduction.join(state, problem.kernels)
-            problem.tally(**{name: known.facts.get(name, 0) for name in _COUNTED})
+            problem.tally(**{name: known.facts.get(name, 0) for name in worker.COUNTED})
             # One bound holds for all stretches together.
             if "dimensions" in known.facts and "dimensions" not in problem.tallies:
                 problem.coded(known.facts["dimensions"], known.facts["failure"])
@@ -326,6 +203,14 @@ class Workers:
             ]
 
 
+def _despite(work: Callable[[], _T], *losses: type[Exception]) -> _T:
+    """Return what some work gives, which is done again after losses."""
+    for _ in range(_LOSSES):
+        with suppress(*losses):
+            return work()
+    return work()
+
+
 def _even(begin: int, end: int, count: int) -> list[int]:
     return [begin + (end - begin) * n // count for n in range(count + 1)]
 
@@ -339,20 +224,50 @@ def _shrinking(begin: int, end: int, workers: int, longest: int) -> Iterator[int
     yield end
 
 
+@dataclass(frozen=True)
+class _Sent:
+    """What all stretches need."""
+
+    setting: Future
+    rows: list[Future]
+
+
 @dataclass
 class _Lane:
-    """Stretches for one worker, or for all; how many it may have at a time, and what is found."""
+    """Stretches for one worker, or for all.
+
+    `room` is how many it may have at a time, `busy` how many it has, `found` what it found.
+    """
 
     worker: str | None
     stretches: deque[tuple[int, int]]
     room: int
+    busy: int = 0
     found: list[Future] = field(default_factory=list)
 
 
-def _setting(problem: Problem) -> _Setting:
-    return _Setting(
+@dataclass
+class _Stretch:
+    """Pairs from one place to another, and whether the caller was told that they are done."""
+
+    begin: int
+    end: int
+    is_told: bool = False
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What a future is about, and with what it was begun."""
+
+    lane: _Lane
+    stretches: list[_Stretch]
+    sent: _Sent
+
+
+def _setting(problem: Problem) -> worker.Setting:
+    return worker.Setting(
         tuple(
-            _Side(side.name, side.source.shape, side.exponents, side.squares)
+            worker.Side(side.name, side.source.shape, side.exponents, side.squares)
             for side in problem.vectors
         ),
         problem.plan,
@@ -371,6 +286,8 @@ class _Tree:
 
     Attributes
     ----------
+    sent : _Sent
+        What was sent last.
     done : int
         Pairs of the stretches that were gone through.
     is_stopped : bool
@@ -380,65 +297,109 @@ class _Tree:
     def __init__(
         self,
         client: Client,
-        rows: Sequence[Future],
-        asked: tuple[Future, _Question],
+        question: worker.Question,
+        sent: _Sent,
+        send_again: Callable[[], _Sent],
         lanes: Sequence[_Lane],
     ) -> None:
-        self._client, self._rows, self._asked, self._lanes = client, rows, asked, lanes
+        self._client, self._question, self._lanes = client, question, lanes
+        self.sent, self._send_again, self._losses = sent, send_again, 0
         self._coming = as_completed(loop=client.loop)
-        # Of which lane each is, and how many pairs a stretch has.
-        self._under_way: dict[Future, tuple[_Lane, int]] = {}
-        self._left: list[Future] = []
+        # Of all that is under way or found.
+        self._batches: dict[Future, _Batch] = {}
+        self._again: deque[_Stretch] = deque()
         self.done, self.is_stopped = 0, False
 
-    def grown(self, advance: Advance) -> _Found:
+    def grown(self, advance: Advance) -> worker.Found:
         """Have all stretches gone through, and return what is known."""
         try:
-            for lane in self._lanes:
-                for _ in range(lane.room):
-                    self._begin(lane)
-            for future in self._coming:
-                self._take(future, advance)
-            self._left = self._found()
-            while len(self._left) > 1:
-                joined = self._submit(_join, *self._asked, *self._left[:2])
-                self._left = [*self._left[2:], joined]
-            known: _Found = self._left[0].result()
-            return known
+            while True:
+                self._fill()
+                for future in self._coming:
+                    self._take(future, advance)
+                    self._fill()
+                ends = [lane for lane in self._lanes if lane.found]
+                if len(ends) == 1:
+                    [last] = ends[0].found
+                    try:
+                        known: worker.Found = last.result()
+                        return known
+                    except CancelledError:
+                        ends[0].found = []
+                        self._lost(last)
+                for one, other in zip(ends[::2], ends[1::2], strict=False):
+                    one.found, other.found = one.found + other.found, []
+                    self._join(one)
         except BaseException:
-            self._client.cancel([*self._under_way, *self._left, *self._found()])
+            self._client.cancel(list(self._batches))
             raise
 
-    def _found(self) -> list[Future]:
-        return [future for lane in self._lanes for future in lane.found]
-
     def _take(self, future: Future, advance: Advance) -> None:
-        if future.status != "finished":
+        status, batch = future.status, self._batches[future]
+        if status in ("pending", "lost"):
+            # Its worker is lost: it is done again.
+            self._coming.add(future)
+            return
+        if len(batch.stretches) == 1:
+            batch.lane.busy -= 1
+        if status == "cancelled":
+            self._lost(future)
+            return
+        if status == "error":
             future.result()
-        lane, pairs = self._under_way.pop(future)
-        if pairs:
-            self.done += pairs
-            if not advance(pairs):
-                self.is_stopped = True
-            self._begin(lane)
-        lane.found.append(future)
-        if len(lane.found) == 2:
-            self._await(self._submit(_join, *self._asked, *lane.found), lane)
-            lane.found = []
+        self._losses = 0
+        for stretch in batch.stretches:
+            if not stretch.is_told:
+                self._tell(stretch, advance)
+        batch.lane.found.append(future)
+        if len(batch.lane.found) == 2:
+            self._join(batch.lane)
 
-    def _begin(self, lane: _Lane) -> None:
-        """Give a worker its next stretch, or at the end of its lane the last one of the longest."""
+    def _tell(self, stretch: _Stretch, advance: Advance) -> None:
+        stretch.is_told, pairs = True, stretch.end - stretch.begin
+        self.done += pairs
+        if not advance(pairs):
+            self.is_stopped = True
+
+    def _lost(self, future: Future) -> None:
+        """Note what is to be done again, and send what is lost with it."""
+        batch = self._batches.pop(future)
+        self._again.extend(batch.stretches)
+        if batch.sent is self.sent:
+            self._losses += 1
+            if self._losses > _LOSSES:
+                future.result()
+            self.sent = self._send_again()
+
+    def _fill(self) -> None:
+        """Give each lane as many stretches as it has room for."""
+        for lane in self._lanes:
+            while lane.busy < lane.room and (stretch := self._next(lane)):
+                where: dict[str, Any] = {}
+                if lane.worker is not None:
+                    where = {"workers": lane.worker, "allow_other_workers": True}
+                lane.busy += 1
+                places = stretch.begin, stretch.end
+                self._begin(lane, [stretch], worker.look, *places, *self.sent.rows, **where)
+
+    def _next(self, lane: _Lane) -> _Stretch | None:
+        """Return what was lost, the lane's next stretch, or at its end the last of the longest."""
+        if self._again:
+            return self._again.popleft()
         longest = max(self._lanes, key=lambda other: len(other.stretches)).stretches
         if self.is_stopped or not longest:
-            return
-        begin, end = lane.stretches.popleft() if lane.stretches else longest.pop()
-        where = {} if lane.worker is None else {"workers": lane.worker, "allow_other_workers": True}
-        future = self._submit(_look, *self._asked, begin, end, *self._rows, **where)
-        self._await(future, lane, end - begin)
+            return None
+        return _Stretch(*(lane.stretches.popleft() if lane.stretches else longest.pop()))
 
-    def _await(self, future: Future, lane: _Lane, pairs: int = 0) -> None:
-        self._under_way[future] = lane, pairs
+    def _join(self, lane: _Lane) -> None:
+        parts, lane.found = lane.found, []
+        stretches = [stretch for part in parts for stretch in self._batches.pop(part).stretches]
+        self._begin(lane, stretches, worker.join, *parts)
+
+    def _begin(
+        self, lane: _Lane, stretches: list[_Stretch], work: Any, *arguments: Any, **where: Any
+    ) -> None:
+        known = self.sent.setting, self._question
+        future = self._client.submit(work, *known, *arguments, pure=False, **where)
+        self._batches[future] = _Batch(lane, stretches, self.sent)
         self._coming.add(future)
-
-    def _submit(self, work: Any, *arguments: Any, **where: Any) -> Future:
-        return self._client.submit(work, *arguments, pure=False, **where)
