@@ -237,6 +237,31 @@ class Plan:
         for part in parts:
             yield from part.split(self.tile_rows, self.tile_columns, self.triangle)
 
+    def meetings(self, striped: bool) -> list[tuple[float, float, float]]:
+        """Return how partners meet: shares of the pairs, one after the other if striped.
+
+        With each how many partners a row has met before, and the share of a tile's pairs that may
+        stay undecided; otherwise how it is at the end.  First are those in stripes, apart from the
+        first one, then those between, of one part of the rows after the other: about so, as rows
+        and columns may be of different numbers, and later parts are taken together.
+        """
+        room = self.survivors / self.tile_columns
+        if not striped:
+            return [(1.0, self.columns, room / self.tile_rows)]
+        stripe, columns = max(1, self.stripe), self.columns
+        stripes = min(_STRIPES, self.group_columns // (_STRIPE_SHARE * stripe))
+        met, parts = stripes * stripe, stripes + 1
+        begun = min(1.0, 2.0 * max(0, met - stripe) / columns)
+        found = [(begun, (met + stripe) / 2, room / stripe)]
+        first = 0
+        while first < parts:
+            end = min(parts, 2 * first + 1)
+            share = ((parts - first) ** 2 - (parts - end) ** 2) / parts**2
+            before = met + (columns - met) * (first + end - 1) / (2 * parts)
+            found.append(((1.0 - begun) * share, before, room / self.tile_rows))
+            first = end
+        return found
+
     def _parts(self, first: int, end: int) -> list[tuple[int, int]]:
         """Cut lines into stripes and, behind these, what lies between."""
         count = min(_STRIPES, (end - first) // (_STRIPE_SHARE * self.stripe))

@@ -11,7 +11,7 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import sqrt
@@ -31,6 +31,10 @@ FAILURE = 1e-12
 # A sample of rows against a sample of columns: at most, and at most one in so many of what there
 # is, so that it costs a few percent of what it may save.
 _SAMPLE_ROWS, _SAMPLE_COLUMNS, _SAMPLE_SHARE = 48, 1024, 32
+# So many rows of each side are looked at before: where so large a share of their pairs reaches any
+# gate that may come, as of equal rows, codes save a quarter at most, and cost more.  Of 8192 x 384
+# equal rows a sample took 1.4 ms of 30, which this, .2 ms, spares.
+_GLANCE, _BEYOND = 24, 0.75
 # Columns of the sample that leading directions are taken from, and for how many of those.
 _LEADING_ROWS = 256
 _DIRECTIONS = (128, 96, 64, 48, 32, 16)
@@ -49,11 +53,6 @@ _CONCENTRATED, _PROJECTED_WORK = 2.0, 2 * 10**10
 # beside so many for each of its entries; an entry coded for one side.  A listed pair took 13,000,
 # 14,000, 20,600 and 26,900 at d = 64, 128, 384 and 768: `python -m bench.screens --costs`.
 _PAIR_COST, _LISTED_COST, _LISTED_ENTRY_COST, _CODING_COST = 8.0, 12000.0, 20.0, 60.0
-# While lists are filled more is left open than a sample says, and it is the more of all the fewer
-# partners there are: as if each had so many more.  Without this codes were taken, and lost, for the
-# ten nearest of 4096 x 768 random and 8192 x 384 heavy-tailed rows (.6 of the speed without:
-# `python -m bench.screens --adverse 8192 384` with 0 here).
-_EARLY = 2048
 # Codes are taken where they promise to cost at most so much of what float32 does.  With .9 the ten
 # nearest of 8192 x 384 random rows took as long as without, or longer.
 _WORTHWHILE = 0.84
@@ -102,6 +101,13 @@ class Coding:
         if self.deviations is None:
             return None
         return (self.seed * 0x9E3779B1 + columns * _SIDE) % 2**32
+
+    def slacks(self, tops: Iterable[Any]) -> list[Any]:
+        """Return about how far off each side's codes may be, by the rows' largest entries."""
+        deviations = sqrt(self.dimensions / 12.0) if self.deviations is None else self.deviations
+        return [
+            top / level * deviations for top, level in zip(tops, self.coder.levels, strict=True)
+        ]
 
     def along(self, screens: Screens, directions: Any) -> Coding:
         """Return the same coding of products with some orthonormal rows.
@@ -155,7 +161,10 @@ def choose_coding(problem: Problem, screens: Screens, reduction: Selective) -> C
         constant=code_constant(problem.depth, problem.depth),
         seed=problem.seed,
     )
-    sample = _Sample(problem, screens, reduction)
+    random = np.random.default_rng(problem.seed)
+    if _is_hopeless(problem, reduction, coding, random):
+        return None
+    sample = _Sample(problem, screens, reduction, random)
     cost, best = _WORTHWHILE * float(sample.uncoded.mean()), None
     for candidate in sample.candidates(coding):
         promised = sample.cost(candidate, cost)
@@ -167,6 +176,38 @@ def choose_coding(problem: Problem, screens: Screens, reduction: Selective) -> C
         return None
     problem.coded(best.dimensions, best.failure)
     return Choice(best, sample.close_pairs())
+
+
+def _is_hopeless(problem: Problem, reduction: Selective, coding: Coding, random: Any) -> bool:
+    """Return whether most pairs of a few rows reach the highest gates that there may be."""
+    most = max(2, min(_GLANCE, problem.memory // (64 * problem.depth)))
+    drawn = [_drawn(vectors, most, random) for vectors in problem.vectors]
+    sides = [
+        _unit_rows(*vectors.copies(some))
+        for vectors, some in zip(problem.vectors, drawn, strict=True)
+    ]
+    cosines = sides[0] @ sides[-1].T
+    tops = (np.abs(side).max(axis=1) for side in (sides[0], sides[-1]))
+    rows, columns = coding.slacks(tops)
+    strengths = np.abs(cosines) if reduction.magnitude else cosines
+    gates = reduction.likely_gates(np.ones_like(cosines), problem.plan.columns)[:, None]
+    reached = strengths + rows[:, None] + columns >= gates
+    pairs = ~np.eye(len(cosines), dtype=bool) if problem.plan.triangle else np.ones_like(reached)
+    return bool(reached[pairs].sum() > _BEYOND * pairs.sum())
+
+
+def _drawn(vectors: Vectors, most: int, random: Any) -> Any:
+    """Return some of the rows that are not left out."""
+    kept = vectors.kept
+    count = max(1, min(most, kept // _SAMPLE_SHARE))
+    drawn = np.unique(random.integers(0, kept, count))
+    return drawn if kept == len(vectors) else np.flatnonzero(vectors.squares)[drawn]
+
+
+def _unit_rows(block: Any, exponents: Any, squares: Any) -> Any:
+    """Return rows as float64 unit vectors."""
+    scaled = np.ldexp(block.astype(np.float64), -exponents[:, None])
+    return scaled / np.sqrt(squares[:, None])
 
 
 def _cosines(count: int) -> Any:
@@ -221,26 +262,25 @@ class _Side:
 
     def units(self, step: int) -> Any:
         """Return every so many of the rows as float64 unit vectors."""
-        scaled = np.ldexp(self._block[::step].astype(np.float64), -self._exponents[::step, None])
-        return scaled / np.sqrt(self._squares[::step, None])
+        return _unit_rows(*(part[::step] for part in self.rows))
 
 
 class _Sample:
     """Some rows of both sides, and what is asked about them."""
 
-    def __init__(self, problem: Problem, screens: Screens, reduction: Selective) -> None:
-        self._screens, self._depth = screens, problem.depth
-        self._random = np.random.default_rng(problem.seed)
+    def __init__(
+        self, problem: Problem, screens: Screens, reduction: Selective, random: Any
+    ) -> None:
+        self._screens, self._depth, self._random = screens, problem.depth, random
         self._magnitude = reduction.magnitude
         self._work = problem.plan.pairs * problem.depth
-        self._early = 1.0 + (_EARLY / problem.plan.columns if reduction.of_each else 0.0)
         # Before anything is packed: rows as they are read and packed, with their cosines.
-        room = problem.memory // (4 * (16 * problem.depth + 16 * _SAMPLE_ROWS))
-        columns = self._drawn(problem.columns, min(_SAMPLE_COLUMNS, room))
+        most = problem.memory // (4 * (16 * problem.depth + 16 * _SAMPLE_ROWS))
+        columns = _drawn(problem.columns, min(_SAMPLE_COLUMNS, most), random)
         if problem.columns is problem.rows:
-            rows = columns[:: -(-len(columns) // max(1, min(_SAMPLE_ROWS, room)))]
+            rows = columns[:: -(-len(columns) // max(1, min(_SAMPLE_ROWS, most)))]
         else:
-            rows = self._drawn(problem.rows, min(_SAMPLE_ROWS, room))
+            rows = _drawn(problem.rows, min(_SAMPLE_ROWS, most), random)
         self._sides = [
             _Side(screens, vectors, some)
             for vectors, some in ((problem.rows, rows), (problem.columns, columns))
@@ -249,15 +289,22 @@ class _Sample:
         self._pairs = self._are_pairs(rows)
         self._cosines = screens.products(*(side.packed for side in self._sides))
         strengths = np.where(self._pairs, self._strength(self._cosines), -np.inf)
-        self._gates = reduction.likely_gates(strengths)[:, None]
+        plan, ordered = problem.plan, -np.sort(-strengths, axis=1)
+        self._turns = [
+            (share, self._either(reduction.likely_gates(ordered, met)), room)
+            for share, met, room in plan.meetings(striped=reduction.of_each)
+        ]
+        # A float32 tile lists what is among the best at its end.
+        self._share = reduction.likely_share(plan.columns / plan.tile_columns)
         # Rows to be packed for each pair.
-        self._lines = (problem.plan.rows + problem.plan.columns) / problem.plan.pairs
+        self._lines = (plan.rows + plan.columns) / plan.pairs
 
-    def _drawn(self, vectors: Vectors, most: int) -> Any:
-        kept = vectors.kept
-        count = max(1, min(most, kept // _SAMPLE_SHARE))
-        drawn = np.unique(self._random.integers(0, kept, count))
-        return drawn if kept == len(vectors) else np.flatnonzero(vectors.squares)[drawn]
+    def _either(self, gates: Any) -> Any:
+        """Return what a pair must reach to matter to its row or its column.
+
+        Gates of columns are thought to be as those of rows are.
+        """
+        return np.minimum(gates[:, None], np.resize(gates, len(self._places[1])))
 
     def _are_pairs(self, rows: Any) -> Any:
         """Return which of these rows make a pair with which columns."""
@@ -317,13 +364,22 @@ class _Sample:
         if least >= most:
             return least
         # A tile of which more is left open goes to float32 instead.
-        listing = self._listed_cost * self._early * self._shares(self._bounds(coding))
-        return codes + float(np.minimum(listing, self.uncoded).mean())
+        bounds = self._bounds(coding)
+        for share, gates, room in self._turns:
+            if codes > 2.0 * most:
+                break
+            shares = self._shares(bounds, gates)
+            costs = np.where(shares <= room, self._listed_cost * shares, self.uncoded)
+            codes += share * float(costs.mean())
+        return codes
 
     @cached_property
     def uncoded(self) -> Any:
-        """What a pair costs in float32, in each of some tiles, by what that lists at least."""
-        return self._depth + self._listed_cost * self._shares(self._strength(self._cosines))
+        """What a pair costs in float32, in each of some tiles or all, by what that lists."""
+        shares: Any = self._share
+        if shares is None:
+            shares = self._shares(self._strength(self._cosines), self._turns[-1][1])
+        return np.asarray(self._depth + self._listed_cost * shares)
 
     @property
     def _listed_cost(self) -> float:
@@ -338,29 +394,20 @@ class _Sample:
             tops = [np.abs(entries).max(axis=1) for entries, _ in projected]
             values = self._screens.products(*(self._as_they_are(part[0]) for part in projected))
             beyond = np.multiply.outer(projected[0][1], projected[1][1])
-        rows, columns = (
-            top / level * self._deviations(coding)
-            for top, level in zip(tops, coding.coder.levels, strict=True)
-        )
+        rows, columns = coding.slacks(tops)
         return self._strength(values) + rows[:, None] + columns + coding.constant + beyond
 
-    def _shares(self, bounds: Any) -> Any:
+    def _shares(self, bounds: Any, gates: Any) -> Any:
         """Return the shares of pairs, in each of some tiles, that these leave open."""
-        open_pairs = (bounds >= self._gates) & self._pairs
+        open_pairs = (bounds >= gates) & self._pairs
         for axis in (1, 0):  # the longer lines first
             length = open_pairs.shape[axis]
             cuts = np.unique(np.arange(_SAMPLE_TILES) * length // _SAMPLE_TILES)
             sizes = np.diff(cuts, append=length)
             sums = np.add.reduceat(open_pairs, cuts, axis=axis, dtype=np.float64)
             open_pairs = sums / np.expand_dims(sizes, 1 - axis)
-        # A pair matters to its row or to its column.
-        return np.minimum(2.0 * open_pairs, 1.0)
+        return open_pairs
 
     def _as_they_are(self, entries: Any) -> Any:
         count = len(entries)
         return self._screens.packed(entries, np.zeros(count, np.int32), np.ones(count))
-
-    def _deviations(self, coding: Coding) -> float:
-        if coding.deviations is not None:
-            return coding.deviations
-        return sqrt(coding.dimensions / 12.0)

@@ -28,6 +28,8 @@ _GATE_BYTES = 12
 _LISTED_OF_ALL = 200
 # Of lists that are sorted at a time: 256 KiB with all that sorting them makes.
 _SORTED_ENTRIES = 2**12
+# A sample's largest values, from which it is guessed how larger ones are spread.
+_TAIL = 4
 
 
 State = dict[str, Any]
@@ -97,10 +99,16 @@ class Selective(Reduction, Protocol):
     @property
     def magnitude(self) -> bool: ...
 
-    def likely_gates(self, strengths: Any) -> Any:
+    def likely_gates(self, strengths: Any, met: float) -> Any:
         """Return, for a sample's strengths (cosines or magnitudes), a gate for each row of them.
 
-        -inf in it where there is no pair.
+        They descend, to -inf where there is no pair.  A row has met so many partners by then.
+        """
+
+    def likely_share(self, turns: float) -> float | None:
+        """Return the share of pairs that reach gates which rise on so many turns of a row's.
+
+        None if it hangs on the vectors: gates do not rise.
         """
 
     def blind(self, tile: Tile) -> bool:
@@ -112,6 +120,19 @@ def list_blocks(lists: Any) -> Iterator[slice]:
     step = max(1, _SORTED_ENTRIES // lists.shape[1])
     for start in range(0, len(lists), step):
         yield slice(start, start + step)
+
+
+def _exceeded(lines: Any, count: float) -> Any:
+    """Return what so many of each line's values, which descend, reach.
+
+    Less than one beyond the largest, as quantiles go on if they are linear in the logarithm of
+    their share.
+    """
+    if count >= 1.0:
+        return lines[:, round(count) - 1]
+    first, last = lines[:, 0], lines[:, min(_TAIL, lines.shape[1]) - 1]
+    spread = np.where(np.isfinite(last), first - np.where(np.isfinite(last), last, 0.0), 0.0)
+    return np.minimum(first + spread * math.log(1.0 / count) / math.log(_TAIL), 1.0)
 
 
 def selective_one(reductions: Sequence[Reduction]) -> Selective | None:
@@ -248,15 +269,30 @@ class Ranking:
     def _key(self, i: Any, j: Any) -> Any:
         return i * len(self._sides[1].squares) + j
 
-    def likely_gates(self, strengths: Any) -> Any:
-        flat, there = strengths, len(self._sides[1].squares)
+    def likely_gates(self, strengths: Any, met: float) -> Any:
         if self._per == "all":
-            flat, there = strengths.reshape(1, -1), there * len(self._sides[0].squares)
-        # While the k best of so many are found, some k (1 + ln(n / k)) are for a while.
-        passing = self._k * (1.0 + math.log(max(1.0, there / self._k)))
-        place = flat.shape[1] - max(1, round(flat.shape[1] * min(1.0, passing / there)))
-        gates = np.partition(flat, place, axis=1)[:, place]
-        return np.broadcast_to(gates, len(strengths))
+            place = self._passing(math.inf) * strengths.size
+            most = min(strengths.size, max(_TAIL, math.ceil(place)))
+            largest = np.partition(strengths, strengths.size - most, axis=None)[-most:]
+            gate = _exceeded(-np.sort(-largest)[None], place)
+            return np.broadcast_to(gate, len(strengths))
+        if met < self._k:
+            return np.full(len(strengths), -np.inf)
+        return _exceeded(strengths, self._k / met * strengths.shape[1])
+
+    def likely_share(self, turns: float) -> float:
+        return {"all": 1, "rows": 1, "both": 2}[self._per] * self._passing(turns)
+
+    def _passing(self, turns: float) -> float:
+        """Return the share of a list's pairs that are in it for a while, or at the end of a turn.
+
+        While the k best of n are found, these are some k (1 + ln(n / k)).
+        """
+        there = len(self._sides[1].squares)
+        if self._per == "all":
+            there *= len(self._sides[0].squares)
+        lists = max(1.0, min(turns, there / self._k))
+        return min(1.0, self._k / there * (1.0 + math.log(lists)))
 
     def absorb(self, fold: Any, tile: Tile) -> None:
         """Do nothing: all that matters was listed."""
@@ -379,8 +415,11 @@ class Counts:
     def selective(self) -> bool:
         return bool(self._thresholds[0] > (0.0 if self.magnitude else -1.0))
 
-    def likely_gates(self, strengths: Any) -> Any:
+    def likely_gates(self, strengths: Any, met: float) -> Any:
         return np.full(len(strengths), self._thresholds[0])
+
+    def likely_share(self, turns: float) -> None:
+        return None
 
     def blind(self, tile: Tile) -> bool:
         return False

@@ -113,11 +113,14 @@ class Violations:
         """Return False: duals are known."""
         return False
 
-    def likely_gates(self, strengths: Any) -> Any:
+    def likely_gates(self, strengths: Any, met: float) -> Any:
         """Return gates as they are spread over rows; whose they are does not matter."""
         count = len(strengths)
         gates = np.quantile(self._duals[0], (np.arange(count) + 0.5) / count)
         return (gates + np.median(self._duals[1]) - _lift(self.magnitude)) / UNITS
+
+    def likely_share(self, turns: float) -> None:
+        """Return None: gates do not rise."""
 
     def absorb(self, fold: Any, tile: Tile) -> None:
         """Do nothing: all that matters was listed."""
