@@ -1,7 +1,7 @@
 """The int8 screen: whole calls against the FMA peak, NumPy in blocks, and no such screen.
 
     python -m bench.screens [--random N D ... --calls CALL ...] [--table FILE [TENSOR]]
-                            [--adverse N D] [--costs]
+                            [--adverse N D] [--peers] [--costs]
 
 Calls take turns in one process, and the best of each counts.  A table is a .npy or .safetensors
 file; a good one is the word embeddings of a language model.
@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 import superpos_fast
+from bench.family import faiss_nearest
 from bench.inputs import random_vectors
 from bench.rivals import numpy_blocked, numpy_strips
 from bench.roofline import best_of, fma_peak, table, usable_threads, useful_flops
@@ -48,8 +49,16 @@ def in_turn(repeat: int, calls: dict[str, Callable]) -> tuple[dict[str, float], 
     return best, answers
 
 
+OTHERS = {"numpy": numpy_blocked, "strips": numpy_strips, "faiss": faiss_nearest}
+
+
 def screened(
-    label: str, rows: np.ndarray, names: list[str], threads: int, repeat: int, numpy: bool = True
+    label: str,
+    rows: np.ndarray,
+    names: list[str],
+    threads: int,
+    repeat: int,
+    others: tuple[str, ...] = (),
 ) -> list[list]:
     """One line a call: its time, the share of the peak, how many times as long others take."""
     lines = []
@@ -58,9 +67,8 @@ def screened(
             mode: lambda mode=mode, call=CALLS[name]: call(rows, threads=threads, screen=mode)
             for mode in ("auto", "deterministic", "off")
         }
-        if numpy:
-            calls["numpy"] = lambda: numpy_blocked(rows, threads)
-            calls["strips"] = lambda: numpy_strips(rows, threads)
+        for other in others:
+            calls[other] = lambda other=other: OTHERS[other](rows, threads)
         superpos_fast.nearest(rows[:3000], threads=threads)
         before = fma_peak(np.float32, threads)
         best, answers = in_turn(repeat, calls)
@@ -74,8 +82,8 @@ def screened(
                 f"{seconds:.4f}",
                 f"{useful_flops(*rows.shape) / seconds / peak:.2f}",
                 f"{BARS.get(rows.shape, '') if name == 'coherence' else ''}",
-                *(f"{best[mode] / seconds:.2f}" for mode in calls if mode != "auto"),
-                *([] if numpy else ["", ""]),
+                *(f"{best[mode] / seconds:.2f}" for mode in ("deterministic", "off")),
+                *(f"{best[other] / seconds:.2f}" if other in best else "" for other in OTHERS),
                 run.dimensions,
                 f"{run.coded_pairs / run.pairs:.2f}",
                 run.survivors,
@@ -135,6 +143,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--table", nargs="+", metavar=("FILE", "TENSOR"))
     parser.add_argument("--adverse", type=int, nargs=2, metavar=("N", "D"))
+    parser.add_argument("--peers", action="store_true", help="beside faiss's nearest ones")
     parser.add_argument("--costs", action="store_true", help="what a pair left open costs")
     parser.add_argument("--threads", type=int, default=usable_threads())
     parser.add_argument("--repeat", type=int, default=5, help="the best of so many calls counts")
@@ -144,19 +153,18 @@ def main(argv: list[str] | None = None) -> None:
         header = ["d", "codes of", "left open", "and", "ns a pair", "multiply-adds"]
         print(table(header, listed_cost([64, 128, 384, 768], args.threads)))
         return
+    others = ("numpy", "strips", *(["faiss"] if args.peers else []))
     lines = []
     for n, d in zip(args.random[::2], args.random[1::2], strict=True):
-        lines += screened(f"random {n} x {d}", random_vectors(n, d), args.calls, *how)
+        lines += screened(f"random {n} x {d}", random_vectors(n, d), args.calls, *how, others)
     if args.table:
         rows = np.ascontiguousarray(open_table(*args.table), np.float32)
         names = ["coherence", "pairs, 0.9", "nearest"]
-        lines += screened("{} x {}".format(*rows.shape), rows, names, *how)
+        lines += screened("{} x {}".format(*rows.shape), rows, names, *how, others)
     if args.adverse:
         for label, rows in adverse(*args.adverse).items():
-            lines += screened(
-                label, rows, [name for name in CALLS if "0.9" not in name], *how, numpy=False
-            )
-    header = ["rows", "call", "seconds", "of peak", "bar", "certain", "off", "numpy", "strips"]
+            lines += screened(label, rows, [name for name in CALLS if "0.9" not in name], *how)
+    header = ["rows", "call", "seconds", "of peak", "bar", "certain", "off", *OTHERS]
     print(table([*header, "codes of", "settled", "survivors"], lines))
 
 

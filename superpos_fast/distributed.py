@@ -10,11 +10,10 @@ that was to be done with it, and that is sent and done again from here.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import cycle, pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -44,7 +43,7 @@ _UNDER_WAY = 2
 _ROUND = 4
 # Rounds at least.
 _ROUNDS = 4
-# What was sent may be lost so often before anything is found with it.
+# What was sent may be lost so often before a stretch is done that was not done before.
 _LOSSES = 3
 
 _T = TypeVar("_T")
@@ -85,8 +84,10 @@ class Workers:
             how = place, len(sides), plan, backend
             found = self._found(
                 lambda: [
-                    self._submit(worker.survey, self._opened(name, source), *how, share)
-                    for share in shares
+                    self._client.submit(
+                        worker.survey, self._opened(name, source), *how, share, **_by(whom)
+                    )
+                    for share, whom in zip(shares, cycle(self._workers()), strict=False)
                 ]
             )
             exponents, squares, bad = zip(*found, strict=True)
@@ -118,9 +119,6 @@ class Workers:
         """
         # A worker may be lost while dask talks to it, or after that and before dask notes it.
         return _despite(lambda: self._client.scatter(data, hash=False), OSError, KeyError)
-
-    def _submit(self, work: Any, *arguments: Any) -> Future:
-        return self._client.submit(work, *arguments, pure=False)
 
     def _workers(self) -> list[str | None]:
         """Return the workers that there are, or None for those that may come."""
@@ -194,20 +192,31 @@ class Workers:
         for first, last in plan.cut(_even(begin, end, rounds), striped):
             if callable(problem.progress):
                 places = _shrinking(first, last, count, longest)
-                yield [_Lane(None, deque(plan.cut(places, striped)), _UNDER_WAY * count)]
+                yield [_Lane(workers, deque(plan.cut(places, striped)))]
                 continue
             shares = pairwise(_even(first, last, count))
             yield [
-                _Lane(worker, deque(plan.cut(_shrinking(*share, 1, longest), striped)), _UNDER_WAY)
-                for worker, share in zip(workers, shares, strict=True)
+                _Lane([whom], deque(plan.cut(_shrinking(*share, 1, longest), striped)))
+                for whom, share in zip(workers, shares, strict=True)
             ]
 
 
+def _by(whom: str | None) -> dict[str, Any]:
+    """Return how dask is told who should do it: without it would be whoever has what was sent."""
+    if whom is None:
+        return {"pure": False}
+    return {"pure": False, "workers": whom, "allow_other_workers": True}
+
+
 def _despite(work: Callable[[], _T], *losses: type[Exception]) -> _T:
-    """Return what some work gives, which is done again after losses."""
+    """Return what some work gives, which is done again after losses, but not after a timeout."""
     for _ in range(_LOSSES):
-        with suppress(*losses):
+        try:
             return work()
+        except TimeoutError:
+            raise
+        except losses:
+            pass
     return work()
 
 
@@ -234,15 +243,11 @@ class _Sent:
 
 @dataclass
 class _Lane:
-    """Stretches for one worker, or for all.
+    """Stretches for one worker, or for all: how many each of them has, and what they found."""
 
-    `room` is how many it may have at a time, `busy` how many it has, `found` what it found.
-    """
-
-    worker: str | None
+    workers: list[str | None]
     stretches: deque[tuple[int, int]]
-    room: int
-    busy: int = 0
+    busy: Counter[str | None] = field(default_factory=Counter)
     found: list[Future] = field(default_factory=list)
 
 
@@ -257,9 +262,10 @@ class _Stretch:
 
 @dataclass(frozen=True)
 class _Batch:
-    """What a future is about, and with what it was begun."""
+    """What a future is about, and with what it was begun; `whom` a stretch was given to."""
 
     lane: _Lane
+    whom: str | None
     stretches: list[_Stretch]
     sent: _Sent
 
@@ -341,15 +347,15 @@ class _Tree:
             self._coming.add(future)
             return
         if len(batch.stretches) == 1:
-            batch.lane.busy -= 1
+            batch.lane.busy[batch.whom] -= 1
         if status == "cancelled":
             self._lost(future)
             return
         if status == "error":
             future.result()
-        self._losses = 0
         for stretch in batch.stretches:
             if not stretch.is_told:
+                self._losses = 0
                 self._tell(stretch, advance)
         batch.lane.found.append(future)
         if len(batch.lane.found) == 2:
@@ -372,15 +378,15 @@ class _Tree:
             self.sent = self._send_again()
 
     def _fill(self) -> None:
-        """Give each lane as many stretches as it has room for."""
+        """Give each worker as many stretches as it should have."""
         for lane in self._lanes:
-            while lane.busy < lane.room and (stretch := self._next(lane)):
-                where: dict[str, Any] = {}
-                if lane.worker is not None:
-                    where = {"workers": lane.worker, "allow_other_workers": True}
-                lane.busy += 1
+            while True:
+                whom = min(lane.workers, key=lane.busy.__getitem__)
+                if lane.busy[whom] == _UNDER_WAY or not (stretch := self._next(lane)):
+                    break
+                lane.busy[whom] += 1
                 places = stretch.begin, stretch.end
-                self._begin(lane, [stretch], worker.look, *places, *self.sent.rows, **where)
+                self._begin(lane, [stretch], worker.look, *places, *self.sent.rows, whom=whom)
 
     def _next(self, lane: _Lane) -> _Stretch | None:
         """Return what was lost, the lane's next stretch, or at its end the last of the longest."""
@@ -397,9 +403,14 @@ class _Tree:
         self._begin(lane, stretches, worker.join, *parts)
 
     def _begin(
-        self, lane: _Lane, stretches: list[_Stretch], work: Any, *arguments: Any, **where: Any
+        self,
+        lane: _Lane,
+        stretches: list[_Stretch],
+        work: Any,
+        *arguments: Any,
+        whom: str | None = None,
     ) -> None:
         known = self.sent.setting, self._question
-        future = self._client.submit(work, *known, *arguments, pure=False, **where)
-        self._batches[future] = _Batch(lane, stretches, self.sent)
+        future = self._client.submit(work, *known, *arguments, **_by(whom))
+        self._batches[future] = _Batch(lane, whom, stretches, self.sent)
         self._coming.add(future)

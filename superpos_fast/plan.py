@@ -242,17 +242,19 @@ class Plan:
 
         With each how many partners a row has met before, and the share of a tile's pairs that may
         stay undecided; otherwise how it is at the end.  First are those in stripes, apart from the
-        first one, then those between, of one part of the rows after the other: about so, as rows
-        and columns may be of different numbers, and later parts are taken together.
+        first one, then those between, of one part of the rows after the other, or where there is no
+        room for stripes one group or tile after the other: about so, as rows and columns may be of
+        different numbers, and later parts are taken together.
         """
         room = self.survivors / self.tile_columns
         if not striped:
             return [(1.0, self.columns, room / self.tile_rows)]
         stripe, columns = max(1, self.stripe), self.columns
         stripes = min(_STRIPES, self.group_columns // (_STRIPE_SHARE * stripe))
-        met, parts = stripes * stripe, stripes + 1
+        met, groups = stripes * stripe, -(-columns // self.group_columns)
+        parts = (stripes + 1) * groups if stripes else max(groups, columns // self.tile_columns)
         begun = min(1.0, 2.0 * max(0, met - stripe) / columns)
-        found = [(begun, (met + stripe) / 2, room / stripe)]
+        found = [(begun, (met + stripe) / 2, room / stripe)] if begun else []
         first = 0
         while first < parts:
             end = min(parts, 2 * first + 1)

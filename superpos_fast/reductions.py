@@ -86,6 +86,8 @@ class Selective(Reduction, Protocol):
     ----------
     of_each : bool
         Whether every vector has a value of its own that pairs must reach.
+    of_columns : bool
+        Whether a pair that does not reach its row's may still reach its column's.
     magnitude : bool
         Whether |cos| is compared, not cos.
     repeatable : bool
@@ -94,6 +96,8 @@ class Selective(Reduction, Protocol):
 
     @property
     def of_each(self) -> bool: ...
+    @property
+    def of_columns(self) -> bool: ...
     @property
     def repeatable(self) -> bool: ...
     @property
@@ -174,7 +178,7 @@ class Ranking:
     ) -> None:
         self._sides, self._triangle = (rows, columns), triangle
         self._k, self._per, self.magnitude = k, per, magnitude
-        self.of_each = per != "all"
+        self.of_each, self.of_columns = per != "all", per == "both"
         # One best pair does not make room for itself.
         self.repeatable = k == 1
         self._lock = threading.Lock()
@@ -281,7 +285,7 @@ class Ranking:
         return _exceeded(strengths, self._k / met * strengths.shape[1])
 
     def likely_share(self, turns: float) -> float:
-        return {"all": 1, "rows": 1, "both": 2}[self._per] * self._passing(turns)
+        return min(1.0, (2 if self.of_columns else 1) * self._passing(turns))
 
     def _passing(self, turns: float) -> float:
         """Return the share of a list's pairs that are in it for a while, or at the end of a turn.
@@ -291,6 +295,7 @@ class Ranking:
         there = len(self._sides[1].squares)
         if self._per == "all":
             there *= len(self._sides[0].squares)
+            there = max(1, there // 2) if self._triangle else there
         lists = max(1.0, min(turns, there / self._k))
         return min(1.0, self._k / there * (1.0 + math.log(lists)))
 
@@ -409,7 +414,7 @@ class Counts:
         fold.aim(error)
         return True
 
-    of_each = repeatable = False
+    of_each = of_columns = repeatable = False
 
     @property
     def selective(self) -> bool:

@@ -62,7 +62,7 @@ class Violations:
     """
 
     selective = True
-    of_each = repeatable = False
+    of_each = of_columns = repeatable = False
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 
 import numpy as np
 import pytest
@@ -173,6 +174,46 @@ def test_workers_are_killed_whose_lanes_others_finish(count, client):
     assert found == sf.nearest(rows, k=3)
     client.wait_for_workers(3, timeout=60)
     assert not {*killed} & {*client.run(os.getpid).values()}
+
+
+def test_work_that_always_takes_its_worker_along_ends_the_job(monkeypatch):
+    """What dask counts as a loss of one task is to it a new task each time it is sent."""
+    from superpos_fast import distributed as ours
+    from superpos_fast import worker
+
+    class Begun:
+        def __init__(self, work):
+            self.status = "cancelled" if work is worker.join else "finished"
+
+        def result(self):
+            raise distributed.CancelledError("forgotten")
+
+    class Client:
+        loop = None
+
+        def submit(self, work, *_, **__):
+            begun.append(work)
+            return Begun(work)
+
+        def cancel(self, futures):
+            pass
+
+    class Coming(deque):
+        add = deque.append
+
+        def __iter__(self):
+            while self:
+                yield self.popleft()
+
+    begun = []
+    monkeypatch.setattr(ours, "as_completed", lambda loop: Coming())
+    lanes = [ours._Lane(["here"], deque([(0, 1), (1, 2)]))]
+    tree = ours._Tree(Client(), None, ours._Sent(None, []), lambda: ours._Sent(None, []), lanes)
+    told = []
+    with pytest.raises(distributed.CancelledError):
+        tree.grown(lambda pairs: told.append(pairs) or True)
+    assert told == [1, 1]
+    assert begun.count(worker.join) == 4
 
 
 def test_what_cannot_be_sent_is_only_refused_where_it_has_to_be(client):

@@ -53,6 +53,21 @@ def plan_of(rows, columns, group_rows, group_columns, tile_rows, tile_columns):
 sizes = st.integers(1, 40)
 
 
+@pytest.mark.parametrize("shape", [(8192, 8208, 2112), (300, 384, 96), (10**5, 1440, 960)])
+def test_rows_meet_all_their_partners_in_the_end(shape):
+    columns, group, tile = shape
+    cut = Plan(columns, columns, True, group, group, tile, tile, 96, 10**4, 10**4, 96, 2)
+    for striped in (True, False):
+        found = dataclasses.replace(cut, stripe=96).meetings(striped)
+        shares, met, rooms = zip(*found, strict=True)
+        assert sum(shares) == pytest.approx(1.0)
+        assert list(met) == sorted(met)
+        assert met[-1] <= columns
+        assert min(rooms) > 0
+        # Codes need gates, and all but the first of some groups have them.
+        assert sum(share for share, before, _ in found if before > 0) > 0.4 or group > columns
+
+
 @given(sizes, st.none() | sizes, st.tuples(sizes, sizes, sizes, sizes), st.integers(0, 3))
 def test_every_pair_is_in_one_tile(rows, columns, shape, stripe):
     plan = dataclasses.replace(plan_of(rows, columns, *shape), stripe=max(1, stripe))

@@ -27,6 +27,7 @@ def coded(request, monkeypatch):
     monkeypatch.setattr(projection, "_PROJECTED_WORK", 0)
     monkeypatch.setattr(projection, "_CONCENTRATED", 0.0)
     monkeypatch.setattr(projection, "_SAMPLE_SHARE", 1)
+    monkeypatch.setattr(projection, "_BEYOND", 1.0)
     monkeypatch.setattr(projection, "_DIRECTIONS", (8,))
     monkeypatch.setattr(
         projection._Sample,
@@ -89,6 +90,34 @@ def test_answers_are_those_without_codes(coded, name, mode):
         for how in ({"threads": 2}, {"threads": 1, "memory": "1500kB"}):
             found = ask(vectors, screen=mode, **how)
             assert np.all(found == expected), question
+
+
+@needs_codes
+@pytest.mark.parametrize("name", set(adversaries()) - {"one entry", "zeros"})
+def test_codes_are_made_of_all_of_these(coded, name):
+    for mode in ("auto", "deterministic"):
+        run = sf.coherence(adversaries()[name], return_pair=True, screen=mode, zero="skip").run
+        assert run.dimensions > 0
+
+
+@needs_codes
+def test_of_equal_rows_a_glance_is_enough(monkeypatch):
+    monkeypatch.setattr(projection, "_Sample", None)
+    rows = np.ones((8192, 384), np.float32)
+    for ask in (sf.coherence, sf.nearest, lambda x: sf.count(x, cosine=0.9)):
+        ask(rows)
+    with pytest.raises(TypeError, match="NoneType"):
+        sf.coherence(np.random.default_rng(0).standard_normal(rows.shape))
+
+
+@needs_codes
+def test_whether_codes_pay_does_not_hang_on_the_seed():
+    """As measured: `python -m bench.screens --adverse 8192 384`."""
+    rng = np.random.default_rng(0)
+    tails = rng.standard_cauchy((8192, 384)).astype(np.float32)
+    for seed in range(4):
+        assert sf.nearest(tails, k=10, screen_seed=seed).run.dimensions == 0
+        assert sf.nearest(tails, screen_seed=seed).run.dimensions == 384
 
 
 @needs_codes
