@@ -3,8 +3,9 @@
     python -m bench.screens [--random N D ... --calls CALL ...] [--table FILE [TENSOR]]
                             [--adverse N D] [--peers] [--costs]
 
-Calls take turns in one process, and the best of each counts.  A table is a .npy or .safetensors
-file; a good one is the word embeddings of a language model.
+Calls take turns in one process, and the best of each counts; "by round", which is steadier, is the
+median of what no such screen takes of what the call takes in the same round.  A table is a .npy or
+.safetensors file; a good one is the word embeddings of a language model.
 """
 
 import argparse
@@ -31,13 +32,13 @@ CALLS: dict[str, Callable] = {
 BARS = {(32768, 768): 1.6, (32768, 128): 1.4, (16384, 4096): 1.5}
 
 
-def in_turn(repeat: int, calls: dict[str, Callable]) -> tuple[dict[str, float], dict]:
-    """Return each call's best time of so many, and its last answer.
+def in_turn(repeat: int, calls: dict[str, Callable]) -> tuple[dict[str, list[float]], dict]:
+    """Return each call's times, round by round, and its last answer.
 
     Every round begins with the next one: what comes after BLAS's threads, which spin for a while,
     and after memory that these gave back, is slower for it.
     """
-    best, answers = dict.fromkeys(calls, np.inf), {}
+    times, answers = {name: [] for name in calls}, {}
     names = list(calls)
     for turn in range(repeat):
         first = turn % len(names)
@@ -45,8 +46,8 @@ def in_turn(repeat: int, calls: dict[str, Callable]) -> tuple[dict[str, float], 
             time.sleep(0.1)
             begin = time.perf_counter()
             answers[name] = calls[name]()
-            best[name] = min(best[name], time.perf_counter() - begin)
-    return best, answers
+            times[name].append(time.perf_counter() - begin)
+    return times, answers
 
 
 OTHERS = {"numpy": numpy_blocked, "strips": numpy_strips, "faiss": faiss_nearest}
@@ -71,7 +72,8 @@ def screened(
             calls[other] = lambda other=other: OTHERS[other](rows, threads)
         superpos_fast.nearest(rows[:3000], threads=threads)
         before = fma_peak(np.float32, threads)
-        best, answers = in_turn(repeat, calls)
+        times, answers = in_turn(repeat, calls)
+        best = {name: min(some) for name, some in times.items()}
         peak = max(before, fma_peak(np.float32, threads))
         assert answers["auto"] == answers["deterministic"] == answers["off"], (label, name)
         run, seconds = answers["auto"].run, best["auto"]
@@ -83,6 +85,7 @@ def screened(
                 f"{useful_flops(*rows.shape) / seconds / peak:.2f}",
                 f"{BARS.get(rows.shape, '') if name == 'coherence' else ''}",
                 *(f"{best[mode] / seconds:.2f}" for mode in ("deterministic", "off")),
+                f"{np.median(np.divide(times['off'], times['auto'])):.2f}",
                 *(f"{best[other] / seconds:.2f}" if other in best else "" for other in OTHERS),
                 run.dimensions,
                 f"{run.coded_pairs / run.pairs:.2f}",
@@ -164,7 +167,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.adverse:
         for label, rows in adverse(*args.adverse).items():
             lines += screened(label, rows, [name for name in CALLS if "0.9" not in name], *how)
-    header = ["rows", "call", "seconds", "of peak", "bar", "certain", "off", *OTHERS]
+    header = ["rows", "call", "seconds", "of peak", "bar", "certain", "off", "by round", *OTHERS]
     print(table([*header, "codes of", "settled", "survivors"], lines))
 
 
