@@ -33,7 +33,8 @@ FAILURE = 1e-12
 _SAMPLE_ROWS, _SAMPLE_COLUMNS, _SAMPLE_SHARE = 48, 1024, 32
 # So many rows of each side are looked at before: where so large a share of their pairs reaches any
 # gate that may come, as of equal rows, codes save a quarter at most, and cost more.  Of 8192 x 384
-# equal rows a sample took 1.4 to 1.9 ms of 30, of which this, .5 to .7 ms, spares the rest.
+# equal rows a sample took 1.4 to 1.9 ms of 30, of which this, .5 to .7 ms, spares the rest; where
+# each row has gates of its own calls take several times as long, and it mostly tells nothing.
 _GLANCE, _BEYOND = 24, 0.75
 # Columns of the sample that leading directions are taken from, and for how many of those.
 _LEADING_ROWS = 256
@@ -162,7 +163,7 @@ def choose_coding(problem: Problem, screens: Screens, reduction: Selective) -> C
         seed=problem.seed,
     )
     random = np.random.default_rng(problem.seed)
-    if _is_hopeless(problem, reduction, coding, random):
+    if not reduction.of_each and _is_hopeless(problem, reduction, coding, random):
         return None
     sample = _Sample(problem, screens, reduction, random)
     cost, best = _WORTHWHILE * float(sample.uncoded.mean()), None

@@ -104,7 +104,7 @@ def test_codes_are_made_of_all_of_these(coded, name):
 def test_of_equal_rows_a_glance_is_enough(monkeypatch):
     monkeypatch.setattr(projection, "_Sample", None)
     rows = np.ones((8192, 384), np.float32)
-    for ask in (sf.coherence, sf.nearest, lambda x: sf.count(x, cosine=0.9)):
+    for ask in (sf.coherence, lambda x: sf.count(x, cosine=0.9)):
         ask(rows)
     with pytest.raises(TypeError, match="NoneType"):
         sf.coherence(np.random.default_rng(0).standard_normal(rows.shape))
