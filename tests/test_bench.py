@@ -110,6 +110,7 @@ INSTALLED = [name for name, one in rivals.RIVALS.items() if importlib.util.find_
 ANSWERED = [(name, question) for name in INSTALLED for question in rivals.RIVALS[name].answers]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # theirs, of one another
 @pytest.mark.parametrize(("name", "question"), ANSWERED)
 def test_rivals(name, question, asked):
     rival = rivals.RIVALS[name]
