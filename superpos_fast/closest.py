@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .division import divisible
 from .execution import Execution
 from .problem import Problem, posed
-from .reductions import Ranking, list_blocks
+from .ranking import Ranking, list_blocks
 from .results import Coherence, Nearest, Overlap
 from .run import reduce_pairs
 from .vectors import Matrix, check_count, check_flag

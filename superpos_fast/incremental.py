@@ -15,8 +15,9 @@ from .floating import ieee_mode
 from .maps import ArrayRows
 from .native import working_type
 from .problem import posed
+from .ranking import Ranking
 from .reached import Reached
-from .reductions import Counts, Ranking, Reduction, State
+from .reductions import Counts, Reduction, State
 from .results import Coherence, Nearest
 from .run import reduce_pairs
 from .vectors import (

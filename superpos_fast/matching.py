@@ -15,7 +15,7 @@ from .floating import ieee_mode
 from .plan import Demand
 from .problem import Problem, posed
 from .protocols import HostKernels
-from .reductions import Ranking
+from .ranking import Ranking
 from .results import Certificate, Match
 from .run import listed_cosines, reduce_pairs
 from .vectors import Matrix, as_source, check_count, check_flag, reordered

@@ -17,7 +17,8 @@ from .execution import Execution
 from .moments import mean_square_cosine
 from .plan import Demand
 from .problem import Problem, posed
-from .reductions import Counts, Ranking, Total
+from .ranking import Ranking
+from .reductions import Counts, Total
 from .results import ArrayRecord, Run
 from .run import reduce_pairs
 from .vectors import Matrix

@@ -249,8 +249,8 @@ class Plan:
         room = self.survivors / self.tile_columns
         if not striped:
             return [(1.0, self.columns, room / self.tile_rows)]
-        stripe, columns = max(1, self.stripe), self.columns
-        stripes = min(_STRIPES, self.group_columns // (_STRIPE_SHARE * stripe))
+        stripe, columns = self.stripe, self.columns
+        stripes = self._stripes(self.group_columns)
         met, groups = stripes * stripe, -(-columns // self.group_columns)
         parts = (stripes + 1) * groups if stripes else max(groups, columns // self.tile_columns)
         begun = min(1.0, 2.0 * max(0, met - stripe) / columns)
@@ -264,9 +264,12 @@ class Plan:
             first = end
         return found
 
+    def _stripes(self, lines: int) -> int:
+        return min(_STRIPES, lines // (_STRIPE_SHARE * self.stripe))
+
     def _parts(self, first: int, end: int) -> list[tuple[int, int]]:
         """Cut lines into stripes and, behind these, what lies between."""
-        count = min(_STRIPES, (end - first) // (_STRIPE_SHARE * self.stripe))
+        count = self._stripes(end - first)
         places = [(end - first) * n // count // self.stripe for n in range(count)]
         starts = [first + place * self.stripe for place in places]
         ends = [start + self.stripe for start in starts]

@@ -16,7 +16,8 @@ from .bins import bin_counts, bin_edges, bin_thresholds, scale_of
 from .checks import check_choice
 from .concentration import sure_rank
 from .plan import Demand
-from .reductions import Counts, Ranking, Total
+from .ranking import Ranking
+from .reductions import Counts, Total
 from .results import Coherence
 from .run import reduce_pairs
 from .sampling import Sample

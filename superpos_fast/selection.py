@@ -12,8 +12,9 @@ from .division import divisible
 from .execution import Execution, check_keywords
 from .plan import Demand
 from .problem import Problem, posed
+from .ranking import Ranking
 from .reached import reaching
-from .reductions import Counts, Ranking
+from .reductions import Counts
 from .results import Pairs, Tolerance
 from .run import reduce_pairs
 from .vectors import Matrix, check_count, check_flag

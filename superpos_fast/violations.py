@@ -14,7 +14,8 @@ import numpy as np
 from .kernels.records import Error
 from .plan import Plan, Tile
 from .protocols import Kernels
-from .reductions import Ranking, State
+from .ranking import Ranking
+from .reductions import State
 from .vectors import Vectors
 
 UNITS = 2**40
