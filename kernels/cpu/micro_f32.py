@@ -43,6 +43,11 @@ COLUMNS = VECTORS * LANES
 UNIT = lcm(ROWS, COLUMNS)
 # Depth steps a turn of the main loop, of which a chunk is a multiple.
 UNROLL = 4
+# Words a depth step that are brought into L2 meanwhile, on either side: so a cache block of 192
+# rows asks for all of its next panels.  While they came from L3 only as they were needed, a
+# histogram took 6 % more at d = 768, a tile's products at d = 4096 a quarter (in alternating
+# processes).
+AHEAD = 2
 
 _PLACES = [(row, v) for row in range(ROWS) for v in range(VECTORS)]
 
@@ -68,7 +73,15 @@ def panel_places(builder: Any, a_at: Any, b_at: Any, depth: Any) -> tuple[list[A
     return rows, columns
 
 
-def accumulate(builder: Any, words: Vectors, left: Any, right: Any, depth: Any) -> list[Any]:
+def ask_ahead(builder: Any, words: Vectors, k: Any, ahead: Any) -> None:
+    """Emit, at depth k of a turn: ask for what is next; `ahead` are (data, where it begins)."""
+    for data, at in ahead:
+        words.prefetch(builder, data, builder.add(at, builder.mul(k, index(AHEAD))))
+
+
+def accumulate(
+    builder: Any, words: Vectors, left: Any, right: Any, depth: Any, ahead: Any = ()
+) -> list[Any]:
     """Emit prolog and main loop; return the block's sums in registers, row after row.
 
     A side is (data, where each row or vector of columns begins, step from depth to depth).
@@ -76,6 +89,7 @@ def accumulate(builder: Any, words: Vectors, left: Any, right: Any, depth: Any) 
     (a, rows, a_step), (b, columns, b_step) = left, right
     start = [words.zero()] * (len(rows) * len(columns))
     with depth_loop(builder, depth, UNROLL, start) as (k, sums):
+        ask_ahead(builder, words, k, ahead)
         for turn in range(UNROLL):
             here = builder.add(k, index(turn))
             a_here, b_here = builder.mul(here, a_step), builder.mul(here, b_step)
@@ -150,10 +164,11 @@ def _emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         array_data(context, builder, signature, args, position) for position in (0, 2, 5, 11, 13)
     )
     _, a_at, _, b_at, depth, _, c_at, c_stride, resume, keep, mask = args[:11]
+    ahead = (a, args[15]), (b, args[16])
     places = block_places(builder, c_at, c_stride)
     rows, columns = panel_places(builder, a_at, b_at, depth)
     step = index(LANES)
-    sums = accumulate(builder, SINGLE, (a, rows, step), (b, columns, step), depth)
+    sums = accumulate(builder, SINGLE, (a, rows, step), (b, columns, step), depth, ahead)
     totals = resumed(builder, SINGLE, sums, c, places, resume)
     compare, store, done = (
         builder.append_basic_block(name) for name in ("compare", "store", "done")
@@ -177,18 +192,19 @@ def _emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 @intrinsic
 def multiply_block(
     typing, a, a_at, b, b_at, depth, c, c_at, c_stride, resume, keep, mask,
-    row_gates, row_at, column_gates, column_at,
+    row_gates, row_at, column_gates, column_at, a_ahead, b_ahead,
 ):  # fmt: skip
     """Compute the block (resume ? C : 0) + A B; store it in C if an entry matters; return whether.
 
     With `keep` (bool) it always does.  Otherwise `mask` (int32) is applied to each entry's bits
     (0x7FFFFFFF compares magnitudes, -1 signed values) and the entry in row r, column c matters when
-    it reaches row_gates[row_at + r] or column_gates[column_at + c].  One kernel with two ends,
-    because every place it is used costs half a second of compilation.
+    it reaches row_gates[row_at + r] or column_gates[column_at + c].  Meanwhile AHEAD x depth
+    entries of A from a_ahead on, and of B from b_ahead on, are brought into L2.  One kernel with
+    two ends, because every place it is used costs half a second of compilation.
     """
     at = types.int64
     signature = types.boolean(
         a, at, b, at, at, c, at, at, at, types.boolean, types.int32,
-        row_gates, at, column_gates, at,
+        row_gates, at, column_gates, at, at, at,
     )  # fmt: skip
     return signature, _emit

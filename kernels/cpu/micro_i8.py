@@ -27,6 +27,7 @@ from .micro_f32 import (
     SINGLE,
     UNROLL,
     VECTORS,
+    ask_ahead,
     block_places,
     masked,
     multiply_add,
@@ -172,11 +173,13 @@ def _accumulate(
     b_at: Any,
     depth: Any,
     start: list[Any],
+    ahead: Any,
 ) -> list[Any]:
     """Emit main loop; return the block's sums in registers."""
     rows, columns = panel_places(builder, a_at, b_at, depth)
     group = UNROLL if product.sums_halves else 1
     with depth_loop(builder, depth, UNROLL, start) as (k, sums):
+        ask_ahead(builder, WORD, k, ahead)
         for first in range(0, UNROLL, group):
             here = [
                 builder.mul(builder.add(k, index(first + t)), index(LANES)) for t in range(group)
@@ -231,7 +234,8 @@ def _emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     words = builder.bitcast(c, ir.IntType(32).as_pointer())
     places = block_places(builder, c_at, c_stride)
     starts = _starts(builder, PRODUCT.unsigned, data[21], args[22], resume)
-    sums = _accumulate(builder, PRODUCT, data[0], a_at, data[2], b_at, depth, starts)
+    ahead = (data[0], args[23]), (data[2], args[24])
+    sums = _accumulate(builder, PRODUCT, data[0], a_at, data[2], b_at, depth, starts, ahead)
     totals = resumed(builder, WORD, sums, words, places, resume)
     store, compare, matters, done = (
         builder.append_basic_block(name) for name in ("store", "compare", "matters", "done")
@@ -262,6 +266,7 @@ def bound_block(
     typing, a, a_at, b, b_at, depth, c, c_at, c_stride, resume, keep, mask,
     row_gates, row_at, column_gates, column_at,
     row_terms, row, row_stride, column_terms, column, column_stride, starts, start_at,
+    a_ahead, b_ahead,
 ):  # fmt: skip
     """Compute the block C of codes' products; with `keep` store its sums in C, int32 as float32.
 
@@ -273,6 +278,6 @@ def bound_block(
     signature = types.boolean(
         a, at, b, at, at, c, at, at, at, types.boolean, types.int32,
         row_gates, at, column_gates, at,
-        row_terms, at, at, column_terms, at, at, starts, at,
+        row_terms, at, at, column_terms, at, at, starts, at, at, at,
     )  # fmt: skip
     return signature, _emit

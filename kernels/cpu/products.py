@@ -21,9 +21,10 @@ def multiply(left, right, rows, columns, depth, chunk, gates, out):
         for r in range(0, rows, ROWS):
             a_at = start * rows + panel_place(r, length)
             for c in range(0, columns, COLUMNS):
+                b_at = start * columns + c * length
                 multiply_block(
-                    left, a_at, right, start * columns + c * length, length,
-                    out, r * columns + c, columns, start, True, -1, gates, 0, gates, 0,
+                    left, a_at, right, b_at, length,
+                    out, r * columns + c, columns, start, True, -1, gates, 0, gates, 0, a_at, b_at,
                 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from numba.extending import overload
 
 from .compiling import compiled, part
 from .folds import fold_all
-from .micro_f32 import COLUMNS, LANES, ROWS, UNIT, multiply_block
+from .micro_f32 import AHEAD, COLUMNS, LANES, ROWS, UNIT, multiply_block
 from .micro_i8 import PRODUCT, bound_block
 
 # A cache block of partial sums: 192 x 240 float32 = 180 KiB, which with its panels stays in a
@@ -21,6 +21,11 @@ CACHE_COLUMNS = UNIT * max(1, 240 // UNIT)
 # Of a strip's blocks, some 30, so many are folded one by one.  Of 4, 12 and 64 (all), 12 was best
 # at d = 64 in `bench.family`: by 5 % for the ten nearest; a histogram took a third more with 64.
 FEW_BLOCKS = 12
+# After a strip whose blocks all reach a gate so many are stored without a look at their gates,
+# which took a histogram or a count at d = 64 some 3 % (in alternating processes).
+UNSEEN = 7
+# Words of a cache block's rows up to which they stay in L2 while all columns go by: half of 2 MiB.
+STAYING = 2**18
 assert UNIT // ROWS * (CACHE_COLUMNS // COLUMNS) < 64, "a strip's blocks are counted in 64 bits"
 
 
@@ -77,6 +82,24 @@ def cache_blocks(tile, depth, chunk):
         row, height = row_end, CACHE_ROWS
 
 
+@part
+def next_panels(left, right, tile, block, depth, chunk):
+    """Return where the panels of the chunk after one of a cache block begin, on both sides.
+
+    Between them is the step in which to ask for the rows': 0 if these are in L2 already.
+    """
+    row, row_end, column, start = block
+    length = min(chunk, depth - start)
+    step = 0 if (row_end - row) * depth <= STAYING else AHEAD * length
+    start += length
+    if start == depth:
+        column, start = column + CACHE_COLUMNS, 0
+        if column >= tile.column_end and row_end < tile.row_end:
+            row, column, step = row_end, tile.column, AHEAD * length
+    length = min(chunk, depth - start)
+    return start * left.padded + row * length, step, start * right.padded + column * length
+
+
 @njit(inline="always")
 def first_column(row, column, shift):
     """Return the first of the column groups column, column + COLUMNS, ... with a pair i < j.
@@ -120,28 +143,45 @@ def blank(left, right, row, column, shift, stored, scratch, at):
                 scratch[at + r * CACHE_COLUMNS + c] = np.nan
 
 
-def multiply(left, a_at, right, b_at, length, c, c_at, start, keep, gates, i, j, r, c0):
-    """Multiply a register block of rows from r, columns from c0, by the sides' micro-kernel."""
+class Place(NamedTuple):
+    """Where a register block is."""
+
+    row: int  # in its side
+    column: int
+    i: int  # in the tile
+    j: int
+    a_at: int  # in the panels
+    b_at: int
+    c_at: int  # in the scratch
+    a_ahead: int  # what to ask for meanwhile, in the panels
+    b_ahead: int
+
+
+def multiply(left, right, at, start, length, last, unseen, gates, scratch):
+    """Multiply a chunk of a register block by the sides' micro-kernel; return whether it is stored.
+
+    After the `last` chunk only if it reaches a gate, or, `unseen`, in any case, which codes do not
+    know: what they store without a look are sums, not bounds.
+    """
     raise TypeError("multiply: must be called by compiled code, which chooses its body by type")
 
 
 @overload(multiply, inline="always")
-def _choose(left, a_at, right, b_at, length, c, c_at, start, keep, gates, i, j, r, c0):
+def _choose(left, right, at, start, length, last, unseen, gates, scratch):
     if left.instance_class is Side:
-        return lambda left, a_at, right, b_at, length, c, c_at, start, keep, gates, i, j, r, c0: (
-            multiply_block(
-                left.panels, a_at, right.panels, b_at, length, c, c_at, CACHE_COLUMNS, start,
-                keep, gates.mask, gates.rows, i, gates.columns, j,
-            )
+        return lambda left, right, at, start, length, last, unseen, gates, scratch: multiply_block(
+            left.panels, at.a_at, right.panels, at.b_at, length,
+            scratch, at.c_at, CACHE_COLUMNS, start, unseen or not last,
+            gates.mask, gates.rows, at.i, gates.columns, at.j, at.a_ahead, at.b_ahead,
         )  # fmt: skip
     starting_rows = PRODUCT is not None and PRODUCT.unsigned == "columns"
-    return lambda left, a_at, right, b_at, length, c, c_at, start, keep, gates, i, j, r, c0: (
-        bound_block(
-            left.panels, a_at, right.panels, b_at, length, c, c_at, CACHE_COLUMNS, start,
-            keep, gates.mask, gates.rows, i, gates.columns, j,
-            left.terms, r, left.padded, right.terms, c0, right.padded,
-            left.starts if starting_rows else right.starts, r if starting_rows else c0,
-        )
+    return lambda left, right, at, start, length, last, unseen, gates, scratch: bound_block(
+        left.panels, at.a_at, right.panels, at.b_at, length,
+        scratch, at.c_at, CACHE_COLUMNS, start, not last,
+        gates.mask, gates.rows, at.i, gates.columns, at.j,
+        left.terms, at.row, left.padded, right.terms, at.column, right.padded,
+        left.starts if starting_rows else right.starts, at.row if starting_rows else at.column,
+        at.a_ahead, at.b_ahead,
     )  # fmt: skip
 
 
@@ -185,10 +225,14 @@ def screen_tile(left, right, tile, depth, chunk, shift, gates, folds, scratch):
     Gates may rise while tiles are walked.  A block below them never leaves the registers.  What
     does is folded a strip at a time, UNIT rows as wide as a cache block.
     """
+    unseen = 0
     for row, row_end, column, start in cache_blocks(tile, depth, chunk):
         column_end = min(column + CACHE_COLUMNS, tile.column_end)
         length = min(chunk, depth - start)
         last = start + length == depth
+        a_ahead, a_step, b_ahead = next_panels(
+            left, right, tile, (row, row_end, column, start), depth, chunk
+        )
         for strip in range(row, row_end, UNIT):
             strip_end = min(strip + UNIT, row_end)
             first = first_column(strip, column, shift)
@@ -196,15 +240,22 @@ def screen_tile(left, right, tile, depth, chunk, shift, gates, folds, scratch):
             for c in range(first, column_end, COLUMNS):
                 b_at = start * right.padded + c * length
                 for r in range(strip, strip_end, ROWS):
-                    a_at = start * left.padded + panel_place(r, length)
-                    at = (r - row) * CACHE_COLUMNS + c - column
-                    if multiply(
-                        left, a_at, right, b_at, length, scratch, at, start, not last,
-                        gates, r - tile.row, c - tile.column, r, c,
-                    ):  # fmt: skip
+                    at = Place(
+                        r, c, r - tile.row, c - tile.column,
+                        start * left.padded + panel_place(r, length), b_at,
+                        (r - row) * CACHE_COLUMNS + c - column, a_ahead, b_ahead,
+                    )  # fmt: skip
+                    if multiply(left, right, at, start, length, last, unseen > 0, gates, scratch):
                         stored |= block
                     block <<= np.uint64(1)
-            if last and stored and not fold_stored(
+                    a_ahead, b_ahead = a_ahead + a_step, b_ahead + AHEAD * length
+            if not last or not stored:
+                continue
+            if unseen:
+                unseen -= 1
+            elif stored == block - np.uint64(1):
+                unseen = UNSEEN
+            if not fold_stored(
                 left, right, strip, strip_end, first, column_end, shift, stored, folds, scratch,
                 (strip - row) * CACHE_COLUMNS + first - column,
                 strip - tile.row, first - tile.column,

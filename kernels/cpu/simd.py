@@ -110,6 +110,14 @@ class Vectors:
         pointer = builder.bitcast(builder.gep(base, [at]), self.kind.as_pointer())
         builder.store(value, pointer).align = self._size
 
+    def prefetch(self, builder: ir.IRBuilder, base: Any, at: Any) -> None:
+        """Ask for the cache line there to be brought into L2."""
+        pointer = builder.gep(base, [at])
+        signature = ir.FunctionType(ir.VoidType(), [pointer.type, LANE, LANE, LANE])
+        ask = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], signature)
+        to_read, locality, data = (ir.Constant(LANE, number) for number in (0, 2, 1))
+        builder.call(ask, [pointer, to_read, locality, data])
+
     def broadcast(self, builder: ir.IRBuilder, scalar: Any) -> Any:
         undefined = ir.Constant(ir.VectorType(scalar.type, self.lanes), ir.Undefined)
         first = builder.insert_element(undefined, scalar, ir.Constant(LANE, 0))

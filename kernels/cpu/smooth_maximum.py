@@ -222,7 +222,7 @@ def _multiply_strip(side, strip, block, start, length, last, gates, weights):
             at = (r - block.row) * CACHE_COLUMNS + c - block.column
             if c >= first and multiply_block(
                 side.panels, a_at, side.panels, b_at, length, weights, at,
-                CACHE_COLUMNS, start, not last, _MAGNITUDE, gates, 0, gates, 0,
+                CACHE_COLUMNS, start, not last, _MAGNITUDE, gates, 0, gates, 0, a_at, b_at,
             ):  # fmt: skip
                 stored |= bit
             bit <<= np.uint64(1)
