@@ -17,7 +17,7 @@ from .problem import Problem, posed
 from .protocols import HostKernels
 from .ranking import Ranking
 from .results import Certificate, Match
-from .run import listed_cosines, reduce_pairs
+from .run import reduce_pairs
 from .vectors import Matrix, as_source, check_count, check_flag, reordered
 from .violations import Violations, ranked_pairs
 
@@ -118,7 +118,7 @@ def match(
         assignment, rounds, candidates = _solved(problem, kernels, k, magnitude)
         i, j = _completed(problem, assignment.partners)
         cosines = np.empty(len(i))
-        for some, values in listed_cosines(problem, i, j):
+        for some, values in problem.listed_cosines(i, j):
             cosines[some] = values
         run = problem.facts()
     count, duals = len(problem.rows), (assignment.row_duals, assignment.column_duals)

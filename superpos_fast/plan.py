@@ -264,6 +264,11 @@ class Plan:
             first = end
         return found
 
+    @property
+    def striped_partners(self) -> int:
+        """How many partners a row meets in stripes."""
+        return self._stripes(self.group_columns) * self.stripe
+
     def _stripes(self, lines: int) -> int:
         return min(_STRIPES, lines // (_STRIPE_SHARE * self.stripe))
 

@@ -145,6 +145,19 @@ class Problem:
             return tile.pairs(self.plan.triangle)
         return kept_pairs(self.rows, self.columns, self.plan.triangle, tile)
 
+    def listed_cosines(self, i: Any, j: Any) -> Iterator[tuple[slice, Any]]:
+        """Yield some of the listed pairs and their cosines, until that is all.
+
+        All at once where rows are read as they lie, without copies.
+        """
+        as_they_lie = self.rows.is_native and self.columns.is_native
+        step = max(1, len(i)) if as_they_lie else self.plan.listed
+        for start in range(0, len(i), step):
+            some = slice(start, start + step)
+            left, rows = self.rows.lines(i[some])
+            right, columns = self.columns.lines(j[some])
+            yield some, self.kernels.listed_cosines(left, rows, right, columns)
+
     @contextlib.contextmanager
     def starting(self) -> Iterator[None]:
         """Note how long kernels take to compile or to load."""

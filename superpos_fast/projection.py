@@ -147,8 +147,13 @@ class Choice(NamedTuple):
     close: tuple[Any, Any]
 
 
-def choose_coding(problem: Problem, screens: Screens, reduction: Selective) -> Choice | None:
-    """Return how to code the rows for what is asked, or None if that does not pay."""
+def choose_coding(
+    problem: Problem, screens: Screens, reduction: Selective, striped: bool
+) -> Choice | None:
+    """Return how to code the rows for what is asked, or None if that does not pay.
+
+    `striped` is how tiles will be ordered.
+    """
     if screens.coder is None or not problem.plan.codes:
         return None
     if not screens.coder.draws:
@@ -165,7 +170,7 @@ def choose_coding(problem: Problem, screens: Screens, reduction: Selective) -> C
     random = np.random.default_rng(problem.seed)
     if not reduction.of_each and _is_hopeless(problem, reduction, coding, random):
         return None
-    sample = _Sample(problem, screens, reduction, random)
+    sample = _Sample(problem, screens, reduction, striped, random)
     cost, best = _WORTHWHILE * float(sample.uncoded.mean()), None
     for candidate in sample.candidates(coding):
         promised = sample.cost(candidate, cost)
@@ -270,7 +275,12 @@ class _Sample:
     """Some rows of both sides, and what is asked about them."""
 
     def __init__(
-        self, problem: Problem, screens: Screens, reduction: Selective, random: Any
+        self,
+        problem: Problem,
+        screens: Screens,
+        reduction: Selective,
+        striped: bool,
+        random: Any,
     ) -> None:
         self._screens, self._depth, self._random = screens, problem.depth, random
         self._magnitude = reduction.magnitude
@@ -292,7 +302,7 @@ class _Sample:
         strengths = np.where(self._pairs, self._strength(self._cosines), -np.inf)
         plan, ordered = problem.plan, -np.sort(-strengths, axis=1)
         self._turns = []
-        for share, met, room in plan.meetings(striped=reduction.of_each):
+        for share, met, room in plan.meetings(striped):
             gates = reduction.likely_gates(ordered, met)
             gates = self._beside(gates) if reduction.of_columns else gates[:, None]
             self._turns.append((share, gates, room))

@@ -85,6 +85,8 @@ class Ranking:
         # One best pair does not make room for itself.
         self.repeatable = k == 1
         self._lock = threading.Lock()
+        # Of each side: what is below is in no list, and the share of pairs that is not.
+        self._floors, self._open = [-math.inf, -math.inf], [1.0, 1.0]
 
         def empty(groups: int) -> tuple[Any, Any]:
             return np.zeros((groups, k)), np.full((groups, k), -1, np.int64)
@@ -128,15 +130,55 @@ class Ranking:
         fold.aim(error, *gates)
         return True
 
+    @property
+    def k(self) -> int:
+        """How many a list has."""
+        return self._k
+
+    @property
+    def seekers(self) -> list[tuple[Vectors, Vectors]]:
+        """Those with a list each, and among whom they seek, for each side that has lists."""
+        if self._per == "all":
+            return []
+        sides = [self._sides, self._sides[::-1]]
+        return sides[: 2 if self._per == "both" and not self._triangle else 1]
+
+    def expect(self, floors: list[tuple[float, float]]) -> None:
+        """Leave pairs below a floor, one for each of the `seekers`, out of lists.
+
+        With each comes the share of pairs that reach it, about.  In the end `begin_anew` tells
+        which lists may lack some.
+        """
+        self._floors, self._open = map(list, zip(*(floors * 2)[:2], strict=True))
+
+    def begin_anew(self, side: int) -> Any:
+        """Empty the lists of a side that do not reach the floor, and return whose they are."""
+        floor, squares = self._floors[side], self._sides[side].squares
+        short = np.flatnonzero((self.worst(side, slice(None)) < floor) & (squares != 0.0))
+        best, keys = self.lists[side]
+        best[short], keys[short] = 0.0, -1
+        return short
+
+    def worst(self, side: int, groups: Any) -> Any:
+        """Return the strengths of the last in some of a side's lists, -inf of those not full."""
+        with self._lock:
+            best, keys = (part[groups, 0] for part in self.lists[side])
+        return np.where(keys < 0, -np.inf, np.abs(best) if self.magnitude else best)
+
+    def offer(self, side: int, groups: Any, keys: Any, cosines: Any, kernels: Kernels) -> None:
+        """Let each pair into one list."""
+        with self._lock:
+            kernels.keep_best(groups, keys, cosines, self.magnitude, *self.lists[side])
+
     def blind(self, tile: Tile) -> bool:
         groups = slice(tile.row, tile.row_end), slice(tile.column, tile.column_end)
-        sides = zip(self.lists, self._sides, groups, strict=False)
+        sides = zip(self._floors, self.lists, self._sides, groups, strict=False)
         with self._lock:
             if self._per == "all":
                 return bool(self.lists[0][1][0, 0] < 0)
             return any(
-                ((keys[some, 0] < 0) & (side.squares[some] != 0.0)).any()
-                for (_, keys), side, some in sides
+                np.isinf(floor) and ((keys[some, 0] < 0) & (side.squares[some] != 0.0)).any()
+                for floor, (_, keys), side, some in sides
             )
 
     def _gates(self, tile: Tile) -> list[Any] | None:
@@ -171,6 +213,7 @@ class Ranking:
         worst = np.where(keys < 0, -np.inf, np.abs(best) if self.magnitude else best)
         passed = (keys >= 0) & (keys < first)
         gate = np.where(passed, np.nextafter(worst, np.inf), worst)
+        gate = np.maximum(gate, self._floors[side])
         return np.where(squares == 0.0, np.inf, gate)
 
     def _key(self, i: Any, j: Any) -> Any:
@@ -184,8 +227,9 @@ class Ranking:
             gate = _exceeded(-np.sort(-largest)[None], place)
             return np.broadcast_to(gate, len(strengths))
         if met < self._k:
-            return np.full(len(strengths), -np.inf)
-        return _exceeded(strengths, self._k / met * strengths.shape[1])
+            return np.full(len(strengths), self._floors[0])
+        gates = _exceeded(strengths, self._k / met * strengths.shape[1])
+        return np.maximum(gates, self._floors[0])
 
     def likely_share(self, turns: float) -> float:
         return min(1.0, (2 if self.of_columns else 1) * self._passing(turns))
@@ -199,7 +243,7 @@ class Ranking:
         if self._per == "all":
             there *= len(self._sides[0].squares)
             there = max(1, there // 2) if self._triangle else there
-        lists = max(1.0, min(turns, there / self._k))
+        lists = max(1.0, min(turns, max(self._open) * there / self._k))
         return min(1.0, self._k / there * (1.0 + math.log(lists)))
 
     def absorb(self, fold: Any, tile: Tile) -> None:

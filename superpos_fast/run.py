@@ -6,9 +6,10 @@ It knows no statistic.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from .headstart import HeadStart, head_start
 from .kernels.records import EXACT, Listed
 from .ledger import Ledger
 from .native import working_type
@@ -54,20 +55,6 @@ def reduce_pairs(problem: Problem, *reductions: Reduction, precision: str = "flo
                 walk.through(walk.stages(screens, asked))
 
 
-def listed_cosines(problem: Problem, i: Any, j: Any) -> Iterator[tuple[slice, Any]]:
-    """Yield some of the listed pairs and their cosines, until that is all.
-
-    All at once where rows are read as they lie, without copies.
-    """
-    as_they_lie = problem.rows.is_native and problem.columns.is_native
-    step = max(1, len(i)) if as_they_lie else problem.plan.listed
-    for start in range(0, len(i), step):
-        some = slice(start, start + step)
-        left, rows = problem.rows.lines(i[some])
-        right, columns = problem.columns.lines(j[some])
-        yield some, problem.kernels.listed_cosines(left, rows, right, columns)
-
-
 class _Thread:
     """What one thread owns: the kernels' workspace and a fold for each reduction."""
 
@@ -92,26 +79,33 @@ class _Walk:
         self.reductions = reductions
         self._all = list(range(len(reductions)))
         self._ledger, self._striped, self._advance = ledger, striped, advance
+        self._head: HeadStart | None = None
         self._lock = threading.Lock()
 
     def stages(self, screens: Screens, asked: Selective | None) -> list[Screen]:
         """Return the screens to go through, codes the first if all is about one thing `asked`."""
-        choice = None if asked is None else choose_coding(self.problem, screens, asked)
+        found = self._ledger.found
+        whole = (found.begin, found.end) == (0, self.plan.pairs) and not self.problem.book.is_kept
+        # What may be stopped on the way is about the pairs of its tiles alone.
+        ahead = whole and not callable(self.problem.progress)
+        self._head = head_start(self.problem, screens, asked) if ahead else None
+        if self._head is not None:
+            self._striped = False
+        choice = None
+        if asked is not None:
+            choice = choose_coding(self.problem, screens, asked, self._striped)
         last = Float32Screen(
             self.problem, screens, self.reductions, self.decide_listed, eager=choice is None
         )
         with self.problem.starting():
             dtypes = tuple(working_type(side.dtype) for side in (self.rows, self.columns))
             screens.rehearse(_Thread(self).folds, dtypes, choice is not None)
-        found = self._ledger.found
-        whole = (found.begin, found.end) == (0, self.plan.pairs) and not self.problem.book.is_kept
         if asked is None or choice is None:
             if whole:
                 # Stripes are for codes: of large tiles alone fewer pairs are left to be decided.
                 self._striped = False
             return [last]
-        # What may be stopped on the way is about the pairs of its tiles alone.
-        if asked.repeatable and whole and not callable(self.problem.progress):
+        if asked.repeatable and ahead:
             self.decide_listed(asked, Listed(*choice.close))
         return [CodeScreen(self.problem, screens, asked, self.decide_listed, choice.coding), last]
 
@@ -138,6 +132,8 @@ class _Walk:
                 self.problem.crew.each_with(lambda: _Thread(self), visit, some)
             if self._ledger.is_stopped:
                 return
+        if self._head is not None:
+            self._head.make_good()
 
     def _look(self, stages: Sequence[Screen], own: _Thread, tile: Tile) -> None:
         which = self._all
@@ -154,7 +150,7 @@ class _Walk:
         if listed.cosines is not None:
             reduction.decided(i, j, listed.cosines, self.kernels)
             return
-        for some, cosines in listed_cosines(self.problem, i, j):
+        for some, cosines in self.problem.listed_cosines(i, j):
             reduction.decided(i[some], j[some], cosines, self.kernels)
 
     def decide_open(self, own: _Thread, tile: Tile, which: list[int]) -> None:

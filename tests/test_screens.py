@@ -116,8 +116,11 @@ def test_whether_codes_pay_does_not_hang_on_the_seed():
     rng = np.random.default_rng(0)
     tails = rng.standard_cauchy((8192, 384)).astype(np.float32)
     for seed in range(4):
-        assert sf.nearest(tails, k=10, screen_seed=seed).run.dimensions == 0
-        assert sf.nearest(tails, screen_seed=seed).run.dimensions == 384
+        for k in (1, 10):
+            assert sf.nearest(tails, k=k, screen_seed=seed).run.dimensions == 384
+        # Without a head start they do not pay.
+        how = {"screen_seed": seed, "progress": lambda done, total: True}
+        assert sf.nearest(tails, k=10, **how).run.dimensions == 0
 
 
 @needs_codes

@@ -1,0 +1,172 @@
+"""A head start: what lists of each vector's best may begin with, before it has met anyone.
+
+While lists fill, nearly everyone whom a vector meets is among its best so far, to be noted, decided
+and forgotten again: most of the time that the ten nearest of 16384 vectors took.  So a few vectors
+first meet a part of the others, and what even the one with the least of them reaches about k times
+is taken for a floor: closer ones are left out of nobody's list.  A list whose last one is not below
+the floor lacks nothing in the end.  The few that fall short are made anew, without it.
+"""
+
+from __future__ import annotations
+
+from math import ceil, sqrt
+from typing import Any
+
+import numpy as np
+
+from .kernels.records import Error
+from .problem import Problem
+from .protocols import Screens
+from .ranking import Ranking
+from .reductions import Selective
+from .screening import float32_bound
+from .vectors import Vectors
+
+# So many vectors are first.  If a share s of all has less than each of them, with a probability of
+# (1 - s)^48, lists of that share are made twice: 2 % of them to be expected.
+_FIRST = 48
+# They meet a quarter of the others, at least and at most so many, of which each stretch lies
+# together.  One vector in so many is first at most: of fewer, lists are short work.
+_SHARE, _FEWEST, _MOST, _STRETCH = 4, 2**11, 2**15, 2**9
+# So few stretches are gone through by one thread: two took longer, as they waited for each other's
+# Python.
+_ALONE = 8
+_SCARCE = 32
+# A floor is taken that leaves open up to so many times what gates after stripes do.  Of the inputs
+# of `bench.screens --adverse` and MiniLM's vocabulary, those with 1.2 to 1.3 were 1.3 to 1.4 times
+# as fast with it, those with 1.6 and more slower.
+_WORTH = 1.4
+# Lists that are made anew at a time.
+_ANEW = 480
+
+
+def head_start(problem: Problem, screens: Screens, asked: Selective | None) -> HeadStart | None:
+    """Give lists of each vector's best a floor, if they are asked for and it is worth while."""
+    # A fold that finds gates by itself needs none, as stripes tell.
+    if not isinstance(asked, Ranking) or not problem.plan.stripe or problem.plan.first:
+        return None
+    head = HeadStart(problem, screens, asked)
+    floors = [head.floor(*seekers) for seekers in asked.seekers]
+    if not floors or None in floors:
+        return None
+    asked.expect([floor for floor in floors if floor is not None])
+    return head
+
+
+class HeadStart:
+    """What the first vectors tell about all, and the lists that it was wrong about."""
+
+    def __init__(self, problem: Problem, screens: Screens, ranking: Ranking) -> None:
+        self._problem, self._screens, self._ranking = problem, screens, ranking
+        bound = float32_bound(problem.depth, screens.chain(problem.depth))
+        self._error = Error(bound, bound)
+        self._triangle = problem.plan.triangle
+        # As much as a piece takes, of which two sides and a part are read and scaled.
+        self._step = max(1, 3 * problem.plan.piece // 2)
+
+    def floor(self, vectors: Vectors, others: Vectors) -> tuple[float, float] | None:
+        """Return what each of the first vectors reaches so often, and the share of pairs that do.
+
+        None if it leaves out fewer than the gates that stripes would give.
+        """
+        k, plan = self._ranking.k, self._problem.plan
+        most = min(max(_FEWEST, min(_MOST, others.kept // _SHARE)), others.kept)
+        most = min(most, self._problem.memory // (32 * _FIRST))
+        wanted = ceil((k + sqrt(k)) * most / max(1, others.kept))
+        if vectors.kept < _SCARCE * _FIRST or _SHARE * wanted > most:
+            return None
+        there = np.concatenate([np.arange(*some) for some in self._stretches(len(vectors), most)])
+        there = there[vectors.squares[there] > 0.0]
+        if len(there) < _FIRST:
+            return None
+        first = np.unique(np.random.default_rng(self._problem.seed).choice(there, _FIRST))
+        strengths = self._strengths(vectors, first, others, self._stretches(len(others), most))
+        place = strengths.shape[1] - wanted
+        floor = float(np.partition(strengths, place, axis=1)[:, place].min()) - self._error.above
+        share = float(np.count_nonzero(strengths >= floor)) / strengths.size
+        # Of partners met in stripes k would reach the gate that is left.
+        return (floor, share) if share * plan.striped_partners < _WORTH * k else None
+
+    def _stretches(self, count: int, most: int) -> list[tuple[int, int]]:
+        """Return where stretches of rows begin and end, here and there, so many rows in all."""
+        step = min(_STRETCH, self._step)
+        number = max(1, min(count, most) // step)
+        if (number + 1) * step > count:
+            return [(start, min(start + step, count)) for start in range(0, count, step)]
+        starts = [count * place // number for place in range(number)]
+        return [(start, start + step) for start in starts]
+
+    def _strengths(
+        self, vectors: Vectors, first: Any, others: Vectors, stretches: list[tuple[int, int]]
+    ) -> Any:
+        """Return the strengths of pairs of the first with some others, -inf where there is none."""
+        left = self._screens.packed(*vectors.copies(first))
+        found = np.empty((len(first), sum(end - start for start, end in stretches)), np.float32)
+        places = np.cumsum([0, *(end - start for start, end in stretches)])
+
+        def meet(number: int) -> None:
+            start, end = stretches[number]
+            met = found[:, places[number] : places[number + 1]]
+            met[:] = self._screens.products(left, self._screens.packed(*others.side(start, end)))
+            if self._ranking.magnitude:
+                np.abs(met, out=met)
+            if others.kept < len(others):
+                met[:, others.squares[start:end] == 0.0] = -np.inf
+            if self._triangle:
+                own = np.flatnonzero((first >= start) & (first < end))
+                met[own, first[own] - start] = -np.inf
+
+        if len(stretches) <= _ALONE:
+            for number in range(len(stretches)):
+                meet(number)
+        else:
+            self._problem.crew.each(meet, range(len(stretches)))
+        return found
+
+    def make_good(self) -> None:
+        """Make those lists anew that do not reach their floor."""
+        room = self._problem.plan.survivors
+        step = max(1, min(_ANEW, self._problem.plan.read_rows, room // (4 * self._ranking.k)))
+        for side in range(len(self._ranking.seekers)):
+            short = self._ranking.begin_anew(side)
+            for start in range(0, len(short), step):
+                self._meet_all(side, short[start : start + step])
+
+    def _meet_all(self, side: int, some: Any) -> None:
+        """Make the lists of some vectors of a side."""
+        problem, screens, ranking = self._problem, self._screens, self._ranking
+        vectors, others = ranking.seekers[side]
+        left = screens.packed(*vectors.copies(some))
+        # A vector itself may be among those that it meets.
+        k = ranking.k + self._triangle
+
+        def equipped() -> tuple[Any, Any]:
+            fold = problem.kernels.BestFold(
+                len(some), self._step, 1, problem.plan.survivors,
+                per="rows", k=k, magnitude=ranking.magnitude,
+            )  # fmt: skip
+            return problem.kernels.workspace(len(some) * self._step), fold
+
+        def meet(own: tuple[Any, Any], start: int) -> None:
+            workspace, fold = own
+            end = min(start + self._step, len(others))
+            right = screens.packed(*others.side(start, end))
+            fold.aim(self._error, ranking.worst(side, some), np.full(end - start, np.inf))
+            screens.screen(workspace, left, right, (0, len(some), 0, end - start), None, [fold])
+            if fold.open:
+                there = np.flatnonzero(others.squares[start:end])
+                rows, columns = (
+                    np.repeat(np.arange(len(some)), len(there)),
+                    np.tile(there, len(some)),
+                )
+            else:
+                rows, columns = fold.take()[:2]
+            one, other = some[rows], columns + start
+            if self._triangle:
+                pairs = one != other
+                one, other = one[pairs], other[pairs]
+            problem.tally(survivors=len(one))
+            for part, cosines in problem.listed_cosines(*((other, one) if side else (one, other))):
+                ranking.offer(side, one[part], other[part], cosines, problem.kernels)
+
+        problem.crew.each_with(equipped, meet, range(0, len(others), self._step))
