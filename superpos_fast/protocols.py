@@ -32,7 +32,7 @@ class FoldKind(Protocol):
         """Return the bytes of a fold for pieces of at most so many rows."""
 
 
-class Units(Protocol):
+class Packed(Protocol):
     """Consecutive rows, packed for a screen, in a room that is reused.
 
     Attributes
@@ -48,7 +48,21 @@ class Units(Protocol):
         """Pack a block whose first row is row `start`, a multiple of `panel`, of these rows."""
 
 
-class Codes(Units, Protocol):
+class Units(Packed, Protocol):
+    """The same, as float32 unit rows.
+
+    Attributes
+    ----------
+    roundings : float
+        How many roundings the product of an entry goes through before it is all of a dot product's,
+        the mean weighted by the entries' squares; of all rows the largest, infinite if not known.
+    """
+
+    @property
+    def roundings(self) -> float: ...
+
+
+class Codes(Packed, Protocol):
     """The same, as codes.
 
     Attributes

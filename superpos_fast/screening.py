@@ -9,7 +9,7 @@ UNIT_ROUNDOFF_32 = 2.0**-24
 UNIT_ROUNDOFF_64 = 2.0**-53
 
 
-def float32_bound(depth: int, chain: int) -> float:
+def float32_bound(depth: int, chain: int, roundings: float = math.inf) -> float:
     """Bound |fl32(<u, v>) - c(x, y)| for packed unit rows u, v and the deciding cosine c.
 
     Parameters
@@ -18,6 +18,9 @@ def float32_bound(depth: int, chain: int) -> float:
         Entries in a row.
     chain : int
         Largest number of roundings that one product goes through (its own and the additions').
+    roundings : float
+        sqrt(R(u) R(v)) at most, with R(u) = sum_k r_k u_k^2 and r_k the number of roundings that
+        product k goes through, if that is known.
 
     Returns
     -------
@@ -25,7 +28,9 @@ def float32_bound(depth: int, chain: int) -> float:
         The sum of four parts, rounded up:
 
         - accumulation, gamma_m |u| |v| with gamma_m = m u32 / (1 - m u32) (Higham, *Accuracy and
-          Stability of Numerical Algorithms*, 2nd ed., section 3.1) and |u|, |v| <= 1 + 2^-22;
+          Stability of Numerical Algorithms*, 2nd ed., section 3.1) and |u|, |v| <= 1 + 2^-22; each
+          product by itself contributes |u_k v_k| r_k u32 / (1 - m u32) at most, and Cauchy and
+          Schwarz bound the sum of these by sqrt(R(u) R(v)) u32 / (1 - m u32);
         - the unit rows' own rounding to float32, u32 each, times the other's length;
         - underflow: a product, or an entry of a unit row, below the normal numbers loses at most
           2^-150, which d of them keep far below d 2^-126;
@@ -33,7 +38,7 @@ def float32_bound(depth: int, chain: int) -> float:
           more as much for the unit rows, whose squares, root, reciprocal and product before the
           rounding to float32 are off by less: (d/8 + 9) 2^-53 for the two together.
     """
-    gamma = chain * UNIT_ROUNDOFF_32 / (1.0 - chain * UNIT_ROUNDOFF_32)
+    gamma = min(chain, roundings) * UNIT_ROUNDOFF_32 / (1.0 - chain * UNIT_ROUNDOFF_32)
     accumulation = gamma * (1.0 + 2.0**-22) ** 2
     rounding = 2.0 * UNIT_ROUNDOFF_32 * (1.0 + 2.0**-20)
     underflow = depth * 2.0**-126

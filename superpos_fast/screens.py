@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import ceil, inf, sqrt
 from typing import Any, Protocol
 
 import numpy as np
@@ -24,6 +25,8 @@ from .screening import code_slack, float32_bound
 # So many rows have one bound for all tiles: NumPy's maximum of more than a few hundred numbers lets
 # other threads go on, and then waits its turn for up to 5 ms.
 _RANGE = 128
+# Bounds of float32 products that there may be.
+_BOUNDS = 24
 
 Lines = tuple[int, int]
 Each = Callable[[Callable[[Any], None], Iterable[Any]], None]
@@ -157,9 +160,9 @@ class Float32Screen:
         decide: Decide,
         eager: bool,
     ) -> None:
-        certain = problem.screen != "auto"
-        bound = float32_bound(problem.depth, screens.chain(problem.depth, certain))
-        self._error = Error(bound, bound)
+        self._depth = problem.depth
+        self._chain = screens.chain(problem.depth, problem.screen != "auto")
+        self._bound(inf)
         self._problem, self._screens = problem, screens
         self._reductions, self._decide = reductions, decide
         self._packer = _Packer(problem, _Units(screens, problem.depth))
@@ -172,6 +175,16 @@ class Float32Screen:
         self._sides = self._packer.over(group)
         if self._eager:
             self._packer.fill(group, self._problem.crew.each)
+            left, right = self._sides
+            self._bound(sqrt(left.roundings * right.roundings))
+
+    def _bound(self, roundings: float) -> None:
+        """Set how far off products are, by one of a few bounds: folds make tables for each."""
+        step = self._chain / _BOUNDS
+        bound = float32_bound(
+            self._depth, self._chain, ceil(min(roundings, self._chain) / step) * step
+        )
+        self._error = Error(bound, bound)
 
     def __call__(self, own: Any, tile: Tile, which: list[int]) -> list[int]:
         if not self._eager:

@@ -1,5 +1,7 @@
 """The kernels one by one: against the reference entry, and against their own error bounds."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -101,6 +103,32 @@ def test_screen_is_within_its_bound(depth, kind, seed):
     decided = entry.listed_cosines(one, i, two, j)
     error = abs(dots[: len(i)].astype(np.float64) - decided)
     assert error.max() <= float32_bound(depth, screening.chain(depth))
+    counts = [units_of(table).roundings for table in (left, right)]
+    assert error.max() <= float32_bound(depth, screening.chain(depth), math.sqrt(math.prod(counts)))
+
+
+def units_of(table):
+    return screening.packed(np.ascontiguousarray(table), *entry.survey(table)[:2])
+
+
+@given(st.sampled_from([1, 3, 4, 96, 100, 145, 192, 193, 400, 770]), st.integers(0, 10**6))
+def test_roundings_of_products_are_counted(depth, seed):
+    """By hand, for one entry alone and for all of a row's; never more than the longest chain."""
+    padded, chunk = screening.packed_depth(depth)
+    place = np.arange(padded)
+    length = np.minimum(chunk, padded - place // chunk * chunk)
+    later = -(-padded // chunk) - np.maximum(place // chunk, 1)
+    counts = (length - place % chunk + later + (not micro_f32.REGISTERS.fused))[:depth]
+    assert counts.max() <= screening.chain(depth)
+    rows = np.random.default_rng(seed).standard_normal((37, depth))
+    rows[11] = 0.0
+    squares = np.square(rows) / np.maximum(np.square(rows).sum(axis=1), 1e-9)[:, None]
+    assert units_of(rows).roundings == pytest.approx((squares @ counts).max(), rel=2.0**-11)
+    at = seed % depth
+    one = np.zeros((1, depth), np.float32)
+    one[0, at] = -3.0
+    assert units_of(one).roundings == pytest.approx(counts[at], rel=2.0**-11)
+    assert units_of(one).roundings >= counts[at]
 
 
 def test_the_stated_bound_of_sums_is_that_of_the_chunks():

@@ -15,8 +15,11 @@ import numpy as np
 from numba import njit
 
 from .compiling import compiled
-from .micro_f32 import LANES
+from .micro_f32 import LANES, REGISTERS
 from .rows import scaled, scaling
+
+# Of a product itself, apart from those of sums.
+_OWN_ROUNDINGS = 0 if REGISTERS.fused else 1
 
 
 @njit(inline="always")
@@ -55,3 +58,28 @@ def pack_units(block, exponents, squares, panels, padded, first, depth, chunk, u
             for k in range(length):
                 for lane in range(LANES):
                     panel[k, lane] = units[lane, k]
+
+
+@compiled
+def count_roundings(panels, padded, first, rows, depth, chunk, sums, out):
+    """Write the mean number of roundings that a row's products go through, weighted by its squares.
+
+    sum_k r_k u_k^2: the product of entries k of two rows is added in its chunk, as are those after
+    it, and this chunk's sum to those before it, as are the later chunks'.  `sums` are LANES float32
+    zeros.  Itself off by less than a part in 2^12: a chunk has some thousand entries at most.
+    """
+    chunks = -(-depth // chunk)
+    for low in range(first, first + rows, LANES):
+        out[low : low + LANES] = 0.0
+        for start in range(0, depth, chunk):
+            length = min(chunk, depth - start)
+            panel = panels[start * padded + low * length :]
+            later = chunks - max(start // chunk, 1) + _OWN_ROUNDINGS
+            for k in range(length):
+                count = np.float32(length - k + later)
+                for lane in range(LANES):
+                    entry = panel[k * LANES + lane]
+                    sums[lane] += count * (entry * entry)
+            for lane in range(LANES):
+                out[low + lane] += np.float64(sums[lane])
+                sums[lane] = np.float32(0.0)

@@ -93,6 +93,7 @@ class Units:
         self.side = screens.Side(
             panels[: self.padded * self.depth], self.padded, squares, not squares.all()
         )
+        self._roundings = np.zeros(self.padded)
         whole = len(squares) // micro_f32.LANES * micro_f32.LANES
         for start in range(0, self.depth, self.chunk):
             length = min(self.chunk, self.depth - start)
@@ -112,6 +113,21 @@ class Units:
             self.chunk,
             np.empty((PANEL, self.chunk), np.float32),
         )
+        panels.count_roundings(
+            self.side.panels,
+            self.padded,
+            start,
+            len(squares),
+            self.depth,
+            self.chunk,
+            np.zeros(PANEL, np.float32),
+            self._roundings,
+        )
+
+    @property
+    def roundings(self) -> float:
+        """See `superpos_fast.protocols.Units`."""
+        return float(self._roundings[: self.rows].max()) * (1.0 + 2.0**-12)
 
 
 class Codes:
@@ -238,8 +254,8 @@ class Coder:
 
 
 def unit_bytes(depth: int) -> int:
-    """Return the bytes of a unit row."""
-    return 4 * packed_depth(depth)[0]
+    """Return the bytes of a unit row, with its number of roundings."""
+    return 4 * packed_depth(depth)[0] + 8
 
 
 def code_bytes(depth: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from math import ceil
+from math import ceil, inf
 from typing import Any, ClassVar
 
 import numpy as np
@@ -83,6 +83,8 @@ class Units:
     SCALE: ClassVar[float] = 1.0
     # Of a product, apart from its rows' bounds, when it is stored.
     RELATIVE: ClassVar[float] = 0.0
+    # Of an entry's product, on the average: in which order cuBLAS adds is not known.
+    roundings: ClassVar[float] = inf
 
     def __init__(self, team: Team, room: Any, squares: Any, first: int, depth: int) -> None:
         self._team = team
