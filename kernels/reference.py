@@ -163,6 +163,14 @@ def keep_best(
         best_keys[group][-len(order) :] = names[order]
 
 
+def sort_lists(best: Any, best_keys: Any, magnitude: bool) -> None:
+    """Sort lists in place, the best first and empty slots last."""
+    values = np.where(best_keys < 0, -np.inf, strength(best, magnitude))
+    order = np.lexsort((best_keys, -values), axis=1)
+    for part in best, best_keys:
+        part[:] = np.take_along_axis(part, order, axis=1)
+
+
 def match_free(
     starts: Any, columns: Any, scores: Any, own: Any, other: Any, partners: Any, owners: Any
 ) -> None:

@@ -153,7 +153,7 @@ def coherence(
     pair = check_flag(return_pair, "return_pair")
     with posed(vectors, other, zero, execution, lambda n, m: Ranking.demand(1)) as problem:
         ranking = _ranked(problem, 1, "all", magnitude)
-        (i,), (j,), (cosine,) = ranking.pairs()
+        (i,), (j,), (cosine,) = ranking.pairs(problem.kernels)
         value = abs(cosine) if magnitude else cosine
         found = Coherence(float(value), int(i), int(j), problem.facts())
     return found if pair else found.value
@@ -263,8 +263,10 @@ def nearest(
         per: Literal["rows", "both"] = "both" if both or problem.plan.triangle else "rows"
         ranking = _ranked(problem, k, per, magnitude)
         run = problem.facts()
-        ranked = [map(problem.lay, ranking.ranked(side)) for side in range(2 if both else 1)]
-        found = [Nearest(cosines, indices, run) for cosines, indices in ranked]
+        found = []
+        for side in range(2 if both else 1):
+            cosines, indices = map(problem.lay, ranking.ranked(problem.kernels, side))
+            found.append(Nearest(cosines, indices, run))
     return (found[0], found[1]) if both else found[0]
 
 
@@ -327,7 +329,7 @@ def babel(
         vectors, None, zero, execution, lambda n, m: Ranking.demand(k, 16 * n * k)
     ) as problem:
         _check_neighbours(problem, k, False)
-        cosines, _ = _ranked(problem, k, "both", True).ranked()
+        cosines, _ = _ranked(problem, k, "both", True).ranked(problem.kernels)
         largest = np.zeros(k)
         for some in list_blocks(cosines):
             kept = np.abs(cosines[some][problem.rows.squares[some] > 0.0])
@@ -380,7 +382,7 @@ def mmcs(
     """
     with _two_sets(a, b, zero, execution) as problem:
         ranking = _ranked(problem, 1, "both", True)
-        there, back = (mean_of_best(ranking.ranked(side)[0]) for side in range(2))
+        there, back = (mean_of_best(ranking.ranked(problem.kernels, side)[0]) for side in range(2))
         return Overlap(there, back, problem.facts())
 
 
@@ -429,7 +431,7 @@ def mutual_nearest(
     """
     with _two_sets(a, b, zero, execution) as problem:
         ranking = _ranked(problem, 1, "both", True)
-        pairs = mutual_of(*(ranking.ranked(side)[1] for side in range(2)))
+        pairs = mutual_of(*(ranking.ranked(problem.kernels, side)[1] for side in range(2)))
         found: NDArray[np.int64] = problem.lay(pairs)
         return found
 

@@ -215,7 +215,7 @@ class Incremental:
         vectors = Vectors("block", ArrayRows(self.vectors), self._exponents, self._squares)
         (ranking, *_) = self._known(vectors, Reached(np.empty(0), self._magnitude))
         assert isinstance(ranking, Ranking)
-        return ranking.ranked()
+        return ranking.ranked(self._backend().kernels)
 
     @property
     def nearest(self) -> Nearest:

@@ -240,7 +240,7 @@ def describe(
         square = problem.book.number("mean_square", lambda: mean_square_cosine(problem))
         reduce_pairs(problem, ranking, levels, total)
         reached = np.concatenate([[0], levels.reaching()[::-1], [problem.pairs]])
-        cosines, indices = (part[:, 0] for part in ranking.ranked())
+        cosines, indices = (part[:, 0] for part in ranking.ranked(problem.kernels))
         closest = int(np.nanargmax(np.abs(cosines)))
         counts = bin_counts(reached, True)
         coherence = float(abs(cosines[closest]))
@@ -273,6 +273,7 @@ def _of_sizes(problem: Problem, coherence: float, mean: float, square: float) ->
     )  # fmt: skip
     partners = n - 1 if alone else m
     chance = null(n, d) if alone else null(n, d, m)
+    largest = chance.coherence
     return {
         "vectors": n,
         "others": m,
@@ -282,15 +283,15 @@ def _of_sizes(problem: Problem, coherence: float, mean: float, square: float) ->
         "frame_potential": n + square * n * partners if alone else None,
         "welch_bound": welch_bound(n, d) if alone else None,
         "random": {
-            "coherence": chance.coherence.quantile(0.5),
+            "coherence": largest.quantile(0.5),
             "nearest": chance.row_maximum.quantile(0.5),
             "mean_abs_cosine": chance.mean_abs_cosine.mean,
             "rms_cosine": chance.rms_cosine,
-            "expected_coherence": chance.coherence.mean,
-            "coherence_std": chance.coherence.std,
+            "expected_coherence": largest.mean,
+            "coherence_std": largest.std,
         },
         "zscores": {
-            "coherence": chance.coherence.zscore(coherence),
+            "coherence": largest.zscore(coherence),
             "mean_abs_cosine": chance.mean_abs_cosine.zscore(mean),
             "mean_square_cosine": chance.mean_square_cosine.zscore(square),
         },

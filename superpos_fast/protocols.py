@@ -244,6 +244,9 @@ class Kernels(Protocol):
     ) -> None:
         """Let each pair into its group's list, in place: k best cosines and keys (-1: empty)."""
 
+    def sort_lists(self, best: Any, best_keys: Any, magnitude: bool, /) -> None:
+        """Sort lists in place, the best first and empty slots last."""
+
 
 class HostKernels(Kernels, Protocol):
     """Kernels that work in the host's memory, with those that only work there.

@@ -177,7 +177,7 @@ class _RowMaximum:
             magnitude=True,
         )
         reduce_pairs(problem, ranking)
-        cosines, keys = ranking.ranked()
+        cosines, keys = ranking.ranked(problem.kernels)
         i = np.flatnonzero(problem.rows.squares) if whole else sample.chosen
         if whole:
             cosines, keys = cosines[i], keys[i]

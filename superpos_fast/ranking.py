@@ -22,7 +22,7 @@ _MOST_LISTED_PER_LINE = 64
 _GATE_BYTES = 12
 # Of the best of all pairs a tile lists one more for a row, for so many that are asked for.
 _LISTED_OF_ALL = 200
-# Of lists that are sorted at a time: 256 KiB with all that sorting them makes.
+# Of lists that are gone through at a time: 256 KiB with all that is made of them.
 _SORTED_ENTRIES = 2**12
 # A sample's largest values, from which it is guessed how larger ones are spread.
 _TAIL = 4
@@ -282,23 +282,19 @@ class Ranking:
         """Return the lists; those of rows and columns are the same ones in a triangle."""
         return self.lists[:1] if self._triangle else self.lists
 
-    def ranked(self, side: int = 0) -> tuple[Any, Any]:
-        """Sort the lists, best first, and return cosines and keys; NaN and -1 beyond the pairs.
+    def ranked(self, kernels: Kernels, side: int = 0) -> tuple[Any, Any]:
+        """Sort a side's lists, best first, and return cosines and keys; NaN and -1 for no pair.
 
-        In place and a few lists at a time: the lists are as large as the result.
+        In place: the lists are as large as the result.
         """
         best, keys = self.lists[side]
+        kernels.sort_lists(best, keys, self.magnitude)
         for some in list_blocks(best):
-            cosines, places = best[some], keys[some]
-            strength = np.where(places < 0, -np.inf, np.abs(cosines) if self.magnitude else cosines)
-            order = np.lexsort((places, -strength), axis=1)
-            keys[some] = np.take_along_axis(places, order, axis=1)
-            best[some] = np.take_along_axis(cosines, order, axis=1)
             best[some][keys[some] < 0] = np.nan
         return best, keys
 
-    def pairs(self) -> tuple[Any, Any, Any]:
+    def pairs(self, kernels: Kernels) -> tuple[Any, Any, Any]:
         """Return the best of all pairs, best first: i, j and their cosines."""
-        (cosines,), (keys,) = self.ranked()
+        (cosines,), (keys,) = self.ranked(kernels)
         i, j = np.divmod(keys, len(self._sides[1].squares))
         return i, j, cosines

@@ -38,8 +38,9 @@ _FEWEST_ROWS = 16
 # Chunks added up in working precision, before their sum is added to the others' in float64; half
 # as many took 2 % longer at d = 256.
 _CHUNKS = 32
-# Blocks of rows that there should be, for threads to share.
-_BLOCKS = 32
+# Blocks of rows that there should be, for threads to share, if each is worth so many multiply-adds:
+# of 16384 x 64 blocks of 512 rows took three times as long as these, for the sake of meeting.
+_BLOCKS, _WORTH = 32, 2**23
 # Bytes of rows that are converted at a time.
 _READ_BYTES = 2**22
 _PAIR_ROWS = 1024
@@ -301,7 +302,8 @@ class Squares:
         Where the blocks begin does not hang on the number of threads, nor does their order.
         """
         count, threads = len(vectors), self.problem.plan.threads
-        step = chunk * min(_CHUNKS, max(1, count // (_BLOCKS * chunk)))
+        worth = -(-2 * _WORTH // (self.problem.depth**2 * chunk))
+        step = chunk * min(_CHUNKS, max(worth, count // (_BLOCKS * chunk)))
         blocks = [slice(low, min(low + step, count)) for low in range(0, count, step)]
         equipment = [equip() for _ in range(min(threads, len(blocks)))]
         for low in range(0, len(blocks), threads):

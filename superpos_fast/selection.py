@@ -231,7 +231,7 @@ def _best(problem: Problem, top: int, magnitude: bool, limit: int) -> Any:
         problem.rows, problem.columns, problem.plan.triangle, k=top, per="all", magnitude=magnitude
     )
     reduce_pairs(problem, ranking)
-    return ranking.pairs()
+    return ranking.pairs(problem.kernels)
 
 
 @divisible

@@ -11,7 +11,7 @@ import oracles
 from helpers import needs_compiled, output_of
 from strategies import tables
 from superpos_fast.kernels import reference
-from superpos_fast.kernels.cpu import deciding, entry, micro_f32, screening
+from superpos_fast.kernels.cpu import deciding, entry, lists, micro_f32, screening
 from superpos_fast.kernels.records import EXACT, Error
 from superpos_fast.screening import decision_bound, float32_bound
 
@@ -262,15 +262,29 @@ def test_lists_are_the_same_whoever_keeps_them(k, batches, magnitude, seed):
         )
         entry.keep_best(*pairs, magnitude, *ours)
         everything += zip(*(part.tolist() for part in pairs), strict=True)
-    for group in range(3):
-        wanted = sorted(
+    wanted = [
+        sorted(
             (-(abs(cosine) if magnitude else cosine), key, cosine)
             for place, key, cosine in everything
             if place == group
         )[:k]
+        for group in range(3)
+    ]
+    for group in range(3):
         kept = ours[1][group] >= 0
         found = sorted(zip(ours[1][group][kept], ours[0][group][kept], strict=True))
-        assert found == sorted((key, cosine) for _, key, cosine in wanted)
+        assert found == sorted((key, cosine) for _, key, cosine in wanted[group])
+    for sort in (entry.sort_lists, entry.sort_lists, lists_sorted, reference.sort_lists):
+        sort(*ours, magnitude)
+        for group in range(3):
+            empty = k - len(wanted[group])
+            names = [key for _, key, _ in wanted[group]] + [-1] * empty
+            assert ours[1][group].tolist() == names
+            assert ours[0][group, : k - empty].tolist() == [c for *_, c in wanted[group]]
+
+
+def lists_sorted(best, keys, magnitude):
+    lists.sort_lists(best, keys, -1.0 if magnitude else 1.0)
 
 
 # What folds take

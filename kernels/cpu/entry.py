@@ -103,3 +103,11 @@ def keep_best(
         reference.keep_best(groups, keys, cosines, magnitude, best, best_keys)
         return
     lists.keep_best(groups, keys, cosines, -1.0 if magnitude else 1.0, best, best_keys)
+
+
+def sort_lists(best: Any, best_keys: Any, magnitude: bool) -> None:
+    """Sort lists in place, the best first and empty slots last."""
+    if best.size <= _HANDFUL:
+        reference.sort_lists(best, best_keys, magnitude)
+        return
+    lists.sort_lists(best, best_keys, -1.0 if magnitude else 1.0)

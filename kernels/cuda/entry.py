@@ -205,6 +205,10 @@ class Cuda:
         """Let each pair into its group's list, in place: k best cosines and keys (-1: empty)."""
         _host_lists().keep_best(groups, keys, cosines, magnitude, best, best_keys)
 
+    def sort_lists(self, best: Any, best_keys: Any, magnitude: bool) -> None:
+        """Sort lists in place, the best first and empty slots last."""
+        _host_lists().sort_lists(best, best_keys, magnitude)
+
 
 @cache
 def _host_lists() -> Any:
