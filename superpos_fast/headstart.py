@@ -9,6 +9,7 @@ the floor lacks nothing in the end.  The few that fall short are made anew, with
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import ceil, sqrt
 from typing import Any
 
@@ -61,8 +62,8 @@ class HeadStart:
         bound = float32_bound(problem.depth, screens.chain(problem.depth))
         self._error = Error(bound, bound)
         self._triangle = problem.plan.triangle
-        # As much as a piece takes, of which two sides and a part are read and scaled.
-        self._step = max(1, 3 * problem.plan.piece // 2)
+        # Rows that take as much as a piece does, of which three sides are read and scaled.
+        self._step = max(1, min(3 * problem.plan.piece // 2, problem.plan.survivors))
 
     def floor(self, vectors: Vectors, others: Vectors) -> tuple[float, float] | None:
         """Return what each of the first vectors reaches so often, and the share of pairs that do.
@@ -71,21 +72,32 @@ class HeadStart:
         """
         k, plan = self._ranking.k, self._problem.plan
         most = min(max(_FEWEST, min(_MOST, others.kept // _SHARE)), others.kept)
-        most = min(most, self._problem.memory // (32 * _FIRST))
         wanted = ceil((k + sqrt(k)) * most / max(1, others.kept))
-        if vectors.kept < _SCARCE * _FIRST or _SHARE * wanted > most:
+        # A piece's memory has room for the strengths, and what of them is counted.
+        room = 24 * plan.piece * (plan.piece + self._problem.depth)
+        scarce = vectors.kept < _SCARCE * _FIRST or room < 5 * _FIRST * most
+        if scarce or _SHARE * wanted > most:
             return None
-        there = np.concatenate([np.arange(*some) for some in self._stretches(len(vectors), most)])
-        there = there[vectors.squares[there] > 0.0]
-        if len(there) < _FIRST:
+        first = self._first(vectors, most)
+        if len(first) < _FIRST // 2:
             return None
-        first = np.unique(np.random.default_rng(self._problem.seed).choice(there, _FIRST))
         strengths = self._strengths(vectors, first, others, self._stretches(len(others), most))
         place = strengths.shape[1] - wanted
-        floor = float(np.partition(strengths, place, axis=1)[:, place].min()) - self._error.above
+        strengths.partition(place, axis=1)
+        floor = float(strengths[:, place].min()) - self._error.above
         share = float(np.count_nonzero(strengths >= floor)) / strengths.size
         # Of partners met in stripes k would reach the gate that is left.
-        return (floor, share) if share * plan.striped_partners < _WORTH * k else None
+        met = max(plan.stripe, plan.striped_partners)
+        return (floor, share) if np.isfinite(floor) and share * met < _WORTH * k else None
+
+    def _first(self, vectors: Vectors, most: int) -> Any:
+        """Draw some of the vectors; of those that come in blocks, of few blocks."""
+        drawn = np.random.default_rng(self._problem.seed).integers(0, len(vectors), 8 * _FIRST)
+        if vectors.source.block:
+            some = [np.arange(*stretch) for stretch in self._stretches(len(vectors), most)]
+            there = np.concatenate(some)
+            drawn = there[drawn % len(there)]
+        return np.unique(drawn[vectors.squares[drawn] > 0.0][:_FIRST])
 
     def _stretches(self, count: int, most: int) -> list[tuple[int, int]]:
         """Return where stretches of rows begin and end, here and there, so many rows in all."""
@@ -128,9 +140,9 @@ class HeadStart:
         room = self._problem.plan.survivors
         step = max(1, min(_ANEW, self._problem.plan.read_rows, room // (4 * self._ranking.k)))
         for side in range(len(self._ranking.seekers)):
-            short = self._ranking.begin_anew(side)
-            for start in range(0, len(short), step):
-                self._meet_all(side, short[start : start + step])
+            for short in self._ranking.begin_anew(side, step):
+                for start in range(0, len(short), step):
+                    self._meet_all(side, short[start : start + step])
 
     def _meet_all(self, side: int, some: Any) -> None:
         """Make the lists of some vectors of a side."""
@@ -153,15 +165,10 @@ class HeadStart:
             right = screens.packed(*others.side(start, end))
             fold.aim(self._error, ranking.worst(side, some), np.full(end - start, np.inf))
             screens.screen(workspace, left, right, (0, len(some), 0, end - start), None, [fold])
-            if fold.open:
-                there = np.flatnonzero(others.squares[start:end])
-                rows, columns = (
-                    np.repeat(np.arange(len(some)), len(there)),
-                    np.tile(there, len(some)),
-                )
-            else:
-                rows, columns = fold.take()[:2]
-            one, other = some[rows], columns + start
+            for rows, columns in self._listed(fold, len(some), others.squares[start:end]):
+                offer(some[rows], columns + start)
+
+        def offer(one: Any, other: Any) -> None:
             if self._triangle:
                 pairs = one != other
                 one, other = one[pairs], other[pairs]
@@ -170,3 +177,14 @@ class HeadStart:
                 ranking.offer(side, one[part], other[part], cosines, problem.kernels)
 
         problem.crew.each_with(equipped, meet, range(0, len(others), self._step))
+
+    def _listed(self, fold: Any, rows: int, squares: Any) -> Iterator[tuple[Any, Any]]:
+        """Yield what a fold has listed, or all pairs, some at a time, where these were too many."""
+        if not fold.open:
+            yield fold.take()[:2]
+            return
+        there = np.flatnonzero(squares)
+        step = max(1, self._problem.plan.survivors // self._step)
+        for row in range(0, rows, step):
+            some = np.arange(row, min(row + step, rows))
+            yield np.repeat(some, len(there)), np.tile(there, len(some))

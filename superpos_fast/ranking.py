@@ -151,13 +151,24 @@ class Ranking:
         """
         self._floors, self._open = map(list, zip(*(floors * 2)[:2], strict=True))
 
-    def begin_anew(self, side: int) -> Any:
-        """Empty the lists of a side that do not reach the floor, and return whose they are."""
-        floor, squares = self._floors[side], self._sides[side].squares
-        short = np.flatnonzero((self.worst(side, slice(None)) < floor) & (squares != 0.0))
+    def begin_anew(self, side: int, most: int) -> Iterator[Any]:
+        """Empty the lists of a side that do not reach the floor, and yield whose they are.
+
+        So many at a time, or some more.
+        """
         best, keys = self.lists[side]
-        best[short], keys[short] = 0.0, -1
-        return short
+        found: list[Any] = []
+        for some in list_blocks(best):
+            short = (self.worst(side, some) < self._floors[side]) & (
+                self._sides[side].squares[some] != 0.0
+            )
+            best[some][short], keys[some][short] = 0.0, -1
+            found.append(some.start + np.flatnonzero(short))
+            if sum(map(len, found)) >= most:
+                yield np.concatenate(found)
+                found = []
+        if any(map(len, found)):
+            yield np.concatenate(found)
 
     def worst(self, side: int, groups: Any) -> Any:
         """Return the strengths of the last in some of a side's lists, -inf of those not full."""

@@ -84,10 +84,11 @@ class _Walk:
 
     def stages(self, screens: Screens, asked: Selective | None) -> list[Screen]:
         """Return the screens to go through, codes the first if all is about one thing `asked`."""
-        found = self._ledger.found
+        found, folds = self._ledger.found, _Thread(self).folds
         whole = (found.begin, found.end) == (0, self.plan.pairs) and not self.problem.book.is_kept
         # What may be stopped on the way is about the pairs of its tiles alone.
         ahead = whole and not callable(self.problem.progress)
+        self._rehearse(screens, folds, coded=False)
         self._head = head_start(self.problem, screens, asked) if ahead else None
         if self._head is not None:
             self._striped = False
@@ -97,17 +98,20 @@ class _Walk:
         last = Float32Screen(
             self.problem, screens, self.reductions, self.decide_listed, eager=choice is None
         )
-        with self.problem.starting():
-            dtypes = tuple(working_type(side.dtype) for side in (self.rows, self.columns))
-            screens.rehearse(_Thread(self).folds, dtypes, choice is not None)
         if asked is None or choice is None:
             if whole:
                 # Stripes are for codes: of large tiles alone fewer pairs are left to be decided.
                 self._striped = False
             return [last]
+        self._rehearse(screens, folds, coded=True)
         if asked.repeatable and ahead:
             self.decide_listed(asked, Listed(*choice.close))
         return [CodeScreen(self.problem, screens, asked, self.decide_listed, choice.coding), last]
+
+    def _rehearse(self, screens: Screens, folds: list[Any], *, coded: bool) -> None:
+        dtypes = tuple(working_type(side.dtype) for side in (self.rows, self.columns))
+        with self.problem.starting():
+            screens.rehearse(folds, dtypes, coded)
 
     def through(self, stages: Sequence[Screen]) -> None:
         """Go through the tiles that are not done yet, group by group, and each through the stages.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil, inf, sqrt
+from math import inf, sqrt
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,8 +25,6 @@ from .screening import code_slack, float32_bound
 # So many rows have one bound for all tiles: NumPy's maximum of more than a few hundred numbers lets
 # other threads go on, and then waits its turn for up to 5 ms.
 _RANGE = 128
-# Bounds of float32 products that there may be.
-_BOUNDS = 24
 
 Lines = tuple[int, int]
 Each = Callable[[Callable[[Any], None], Iterable[Any]], None]
@@ -179,11 +177,8 @@ class Float32Screen:
             self._bound(sqrt(left.roundings * right.roundings))
 
     def _bound(self, roundings: float) -> None:
-        """Set how far off products are, by one of a few bounds: folds make tables for each."""
-        step = self._chain / _BOUNDS
-        bound = float32_bound(
-            self._depth, self._chain, ceil(min(roundings, self._chain) / step) * step
-        )
+        """Set how far off products are."""
+        bound = float32_bound(self._depth, self._chain, roundings)
         self._error = Error(bound, bound)
 
     def __call__(self, own: Any, tile: Tile, which: list[int]) -> list[int]:

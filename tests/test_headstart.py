@@ -1,5 +1,6 @@
 """A head start changes how long lists of each vector's best take, and nothing else."""
 
+import tracemalloc
 from contextlib import contextmanager
 from functools import partial
 
@@ -28,9 +29,10 @@ def watched(**constants):
         floors.append(found)
         expect(self, found)
 
-    def beginning(self, side):
-        anew.append(begin(self, side))
-        return anew[-1]
+    def beginning(self, side, most):
+        parts = [*begin(self, side, most)]
+        anew.append(np.concatenate([np.empty(0, int), *parts]))
+        return parts
 
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (SMALL | constants).items():
@@ -191,3 +193,29 @@ def test_generated_vectors_have_one():
         np.concatenate([rows.read(at, min(at + 512, 3000)) for at in range(0, 3000, 512)]), k=3
     )
     agree(found, (expected.cosines, expected.indices))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("threads", [1, 4])
+def test_the_memory_cap_holds_where_lists_are_made_anew(share, threads):
+    """Even where all that they meet are ties: the last vectors are orthogonal to all others."""
+    others = np.zeros((4000, 16), np.float32)
+    others[:, :8] = gaussian(4000, 8)
+    table = others.copy()
+    table[-480:, :8], table[-480:, 8:] = 0.0, gaussian(480, 8)
+    ask = partial(nearest, table, others, screen="off", threads=threads)
+    least, *_ = naive.caps(partial(nearest, table, others, screen="off", threads=1), (0.0,))
+    cap = int(2 * least + share * (2**25 - 2 * least))
+    ask(memory=cap)
+    small = {"_FIRST": 48, "_FEWEST": 300, "_MOST": 300, "_STRETCH": 100}
+    with watched(**small) as (floors, anew), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(headstart.HeadStart, "_first", lambda *_: np.arange(48))
+        tracemalloc.start()
+        found = ask(memory=cap)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert floors
+    assert len(anew[0]) >= 480
+    assert peak - found.cosines.nbytes - found.indices.nbytes <= cap
+    assert (found.cosines[-480:] == 0.0).all()
+    assert (found.indices[-480:] == 0).all()

@@ -62,6 +62,7 @@ def _rehearsed(kinds: tuple[type[Any], ...], dtypes: tuple[Any, ...], coded: boo
     blocks = [np.ones((2, 8), dtype) for dtype in dtypes]
     exponents, squares, _ = survey(blocks[0])
     units = packed(blocks[0], exponents, squares)
+    products(units, units)
     screen(Workspace(), units, units, (0, 2, 0, 2), 0, [kind.rehearsing() for kind in kinds])
     if coded:
         left, right = (
@@ -70,7 +71,6 @@ def _rehearsed(kinds: tuple[type[Any], ...], dtypes: tuple[Any, ...], coded: boo
         for block, side in zip(blocks, (left, right), strict=True):
             side.fill(block, exponents, squares, 0)
             side.bounded(np.zeros(2), side is right)
-        products(units, units)
         for block in blocks:
             projected(units, block, exponents, squares)
         coded_fold = BestFold.rehearsing()

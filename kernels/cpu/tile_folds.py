@@ -185,9 +185,6 @@ class RanksFold(_TileFold):
             return
         bound = max(error)
         if bound not in self._records:
-            # Of a tile's values and of cosines, one each.
-            for other in [other for other in self._records if (other == 0.0) == (bound == 0.0)]:
-                del self._records[other]
             self._records[bound] = self._record(bound)
         self.record = self._records[bound]
 
