@@ -13,7 +13,6 @@ from .headstart import HeadStart, head_start
 from .kernels.records import EXACT, Listed
 from .ledger import Ledger
 from .native import working_type
-from .plan import Tile
 from .problem import Problem
 from .progress import Advance, reporting
 from .projection import choose_coding
@@ -21,6 +20,7 @@ from .protocols import Screens
 from .reading import Reading
 from .reductions import Reduction, Selective, selective_one
 from .screens import CodeScreen, Float32Screen, Screen
+from .tiles import Tile, around
 
 
 def reduce_pairs(problem: Problem, *reductions: Reduction, precision: str = "float32") -> None:
@@ -129,10 +129,11 @@ class _Walk:
         found = self._ledger.found
         reading = Reading(self.problem.sides, self.plan, found.done, found.end)
         self.problem.tally(bytes_read=reading.size)
-        for group, tiles in reading.stretch(self._striped):
+        for group, following in reading.stretch(self._striped):
+            tiles = list(following)
             for stage in stages:
-                stage.over(group)
-            for some in self._ledger.stretches(tiles):
+                stage.over(group, around(tiles))
+            for some in self._ledger.stretches(iter(tiles)):
                 self.problem.crew.each_with(lambda: _Thread(self), visit, some)
             if self._ledger.is_stopped:
                 return

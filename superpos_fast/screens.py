@@ -34,8 +34,8 @@ Decide = Callable[[Reduction, Listed], None]
 class Screen(Protocol):
     """What the engine asks of a screen."""
 
-    def over(self, group: Tile) -> None:
-        """Prepare for the tiles of a pair of groups."""
+    def over(self, group: Tile, part: Tile) -> None:
+        """Prepare for the tiles of a pair of groups that lie within a part of it."""
 
     def __call__(self, own: Any, tile: Tile, which: list[int]) -> list[int]:
         """Screen a tile for some reductions, by number; return those for which it gives up.
@@ -169,10 +169,10 @@ class Float32Screen:
         self._eager = eager
         self._lock = threading.Lock()
 
-    def over(self, group: Tile) -> None:
+    def over(self, group: Tile, part: Tile) -> None:
         self._sides = self._packer.over(group)
         if self._eager:
-            self._packer.fill(group, self._problem.crew.each)
+            self._packer.fill(part, self._problem.crew.each)
             left, right = self._sides
             self._bound(sqrt(left.roundings * right.roundings))
 
@@ -245,7 +245,8 @@ class CodeScreen:
         self._lock = threading.Lock()
         self._failures = self._untried = 0
 
-    def over(self, group: Tile) -> None:
+    def over(self, group: Tile, part: Tile) -> None:
+        del part  # bounds are those of all rows
         self._sides = self._packer.over(group)
         self._packer.fill(group, self._problem.crew.each)
         left, right = self._sides

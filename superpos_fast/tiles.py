@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -41,6 +41,18 @@ class Tile:
                 column_end = min(column + columns, self.column_end)
                 if not triangle or column_end - 1 > row:
                     yield Tile(row, row_end, column, column_end)
+
+
+def around(tiles: Sequence[Tile]) -> Tile:
+    """Return the least tile that all of these lie in, none at all in an empty one."""
+    if not tiles:
+        return Tile(0, 0, 0, 0)
+    return Tile(
+        min(tile.row for tile in tiles),
+        max(tile.row_end for tile in tiles),
+        min(tile.column for tile in tiles),
+        max(tile.column_end for tile in tiles),
+    )
 
 
 def _below(row_end: int, tile: Tile) -> int:
