@@ -2,9 +2,9 @@
 
 While lists fill, nearly everyone whom a vector meets is among its best so far, to be noted, decided
 and forgotten again: most of the time that the ten nearest of 16384 vectors took.  So a few vectors
-first meet a part of the others, and what even the one with the least of them reaches about k times
-is taken for a floor: closer ones are left out of nobody's list.  A list whose last one is not below
-the floor lacks nothing in the end.  The few that fall short are made anew, without it.
+meet a part of the others before all, and what each of them reaches some k times is taken for a
+floor: pairs below it are in no list.  A list whose last pair is not below the floor lacks nothing
+in the end.  The few that fall short are made anew, without it.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ class HeadStart:
         self._step = max(1, min(3 * problem.plan.piece // 2, problem.plan.survivors))
 
     def floor(self, vectors: Vectors, others: Vectors) -> tuple[float, float] | None:
-        """Return what each of the first vectors reaches so often, and the share of pairs that do.
+        """Return what each of the first vectors reaches some k times, and the share of such pairs.
 
-        None if it leaves out fewer than the gates that stripes would give.
+        None if there are more of them than gates after stripes would leave.
         """
         k, plan = self._ranking.k, self._problem.plan
         most = min(max(_FEWEST, min(_MOST, others.kept // _SHARE)), others.kept)
