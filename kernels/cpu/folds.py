@@ -23,6 +23,8 @@ from .compiling import compiled, part
 # So many values are counted at a turn, each in its own copy of its rank's counter: in one they
 # would wait for each other's store, 5 cycles, where most values have one rank.
 COPIES = 8
+# What the table has where shades do not tell the rank: a counter that means nothing.
+UNCLEAR = 1
 # Lines that lie one after the other are counted so many at a time: what a line costs apart from its
 # values was a tenth of the time.
 LINES = 4
@@ -66,7 +68,7 @@ class Ranks(NamedTuple):
     scale: float  # float32: shades in 1
     least: Any  # uint16 a threshold
     most: Any  # uint16 a threshold
-    table: Any  # uint16 a shade: COPIES x (1 + the rank of all its values), or 0
+    table: Any  # uint16 a shade: COPIES x (1 + the rank of all its values), or UNCLEAR
     lowest: Any  # int32 a range of shades: the least rank of its values
     highest: Any  # int32 a range
     bound: float
@@ -335,6 +337,14 @@ def look(table, shades, c):
 
 
 @njit(inline="always")
+def unclear(former, latter):
+    """Return whether one of eight entries of the table is UNCLEAR, the only odd number there."""
+    a, b, c, d = former
+    e, f, g, h = latter
+    return ((a | b) | (c | d) | (e | f) | (g | h)) & np.uint64(UNCLEAR) != 0
+
+
+@njit(inline="always")
 def add(counts, four, copy):
     """Count four values, in copies of their counters from `copy` on."""
     counts[four[0] + np.uint64(copy)] += 1
@@ -357,7 +367,7 @@ def count_many(fold, line, sign):
         former, latter = look(table, shades, c), look(table, shades, c + np.uint64(4))
         add(counts, former, 0)
         add(counts, latter, 4)
-        if min(*former, *latter) == 0:
+        if unclear(former, latter):
             found = note_unclear(fold, shades, c, c + np.uint64(COPIES), found)
         c += np.uint64(COPIES)
     for rest in range(whole, line.size):
@@ -369,7 +379,7 @@ def count_many(fold, line, sign):
 def note_unclear(fold, shades, first, end, found):
     """Note which of some shades are not clear by the table; return how many are noted now."""
     for c in range(first, end):
-        if fold.table[shades[c]] == 0:
+        if fold.table[shades[c]] == UNCLEAR:
             fold.unclear[found] = c
             found += 1
     return found

@@ -268,7 +268,7 @@ def _shades(
     table = lowest.astype(np.uint16)
     table += np.uint16(1)
     table *= np.uint16(folds.COPIES)
-    table[unclear] = 0
+    table[unclear] = folds.UNCLEAR
     size = 1 << folds.RANGE
     ends = lowest[::size], highest[size - 1 :: size]
     return least, most, table, *(ranks.astype(np.int32) for ranks in ends)
