@@ -1,10 +1,9 @@
 """A head start: what lists of each vector's best may begin with, before it has met anyone.
 
 While lists fill, nearly everyone whom a vector meets is among its best so far, to be noted, decided
-and forgotten again: most of the time that the ten nearest of 16384 vectors took.  So a few vectors
-meet a part of the others before all, and what each of them reaches some k times is taken for a
-floor: pairs below it are in no list.  A list whose last pair is not below the floor lacks nothing
-in the end.  The few that fall short are made anew, without it.
+and forgotten again.  So a few vectors meet a part of the others before all, and what each of them
+reaches some k times is taken for a floor: pairs below it are in no list.  A list whose last pair is
+not below the floor lacks nothing in the end.  The few that fall short are made anew, without it.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ from .screening import float32_bound
 from .vectors import Vectors
 
 # So many vectors are first.  If a share s of all has less than each of them, with a probability of
-# (1 - s)^48, lists of that share are made twice: 2 % of them to be expected.
-_FIRST = 48
+# (1 - s)^48, lists of that share are made twice: 2 % of them to be expected.  One vector in so many
+# is first at most: of fewer, lists are short work.
+_FIRST, _SCARCE = 48, 32
 # They meet a quarter of the others, at least and at most so many, of which each stretch lies
-# together.  One vector in so many is first at most: of fewer, lists are short work.
+# together.
 _SHARE, _FEWEST, _MOST, _STRETCH = 4, 2**11, 2**15, 2**9
 # So few stretches are gone through by one thread: two took longer, as they waited for each other's
 # Python.
 _ALONE = 8
-_SCARCE = 32
-# A floor is taken that leaves open up to so many times what gates after stripes do.  Of the inputs
-# of `bench.screens --adverse` and MiniLM's vocabulary, those with 1.2 to 1.3 were 1.3 to 1.4 times
-# as fast with it, those with 1.6 and more slower.
+# A floor is taken that leaves open up to so many times what gates after stripes do.  With 0 here
+# there are none: in `bench.screens --adverse 8192 384` inputs below this gained by theirs, those
+# beyond 1.6 lost.
 _WORTH = 1.4
 # Lists that are made anew at a time.
 _ANEW = 480

@@ -61,6 +61,9 @@ class Units(Packed, Protocol):
     @property
     def roundings(self) -> float: ...
 
+    def count_roundings(self, start: int, rows: int, /) -> None:
+        """Find them for so many rows that were packed from `start` on, where that is possible."""
+
 
 class Codes(Packed, Protocol):
     """The same, as codes.

@@ -173,8 +173,11 @@ class Ranking:
     def worst(self, side: int, groups: Any) -> Any:
         """Return the strengths of the last in some of a side's lists, -inf of those not full."""
         with self._lock:
-            best, keys = (part[groups, 0] for part in self.lists[side])
-        return np.where(keys < 0, -np.inf, np.abs(best) if self.magnitude else best)
+            return self._worst(side, groups)[0]
+
+    def _worst(self, side: int, groups: Any) -> tuple[Any, Any]:
+        best, keys = (part[groups, 0] for part in self.lists[side])
+        return np.where(keys < 0, -np.inf, np.abs(best) if self.magnitude else best), keys
 
     def offer(self, side: int, groups: Any, keys: Any, cosines: Any, kernels: Kernels) -> None:
         """Let each pair into one list."""
@@ -220,8 +223,7 @@ class Ranking:
 
     def _gate(self, side: int, groups: slice, first: int, squares: Any = 1.0) -> Any:
         """Return what is better than the worst listed, of pairs with keys from `first` on."""
-        best, keys = (part[groups, 0] for part in self.lists[side])
-        worst = np.where(keys < 0, -np.inf, np.abs(best) if self.magnitude else best)
+        worst, keys = self._worst(side, groups)
         passed = (keys >= 0) & (keys < first)
         gate = np.where(passed, np.nextafter(worst, np.inf), worst)
         gate = np.maximum(gate, self._floors[side])
@@ -262,9 +264,8 @@ class Ranking:
 
     def decided(self, i: Any, j: Any, cosines: Any, kernels: Kernels) -> None:
         offers = [(np.zeros_like(i), self._key(i, j))] if self._per == "all" else [(i, j), (j, i)]
-        with self._lock:
-            for (groups, keys), (best, best_keys) in zip(offers, self.lists, strict=False):
-                kernels.keep_best(groups, keys, cosines, self.magnitude, best, best_keys)
+        for side, (groups, keys) in enumerate(offers[: len(self.lists)]):
+            self.offer(side, groups, keys, cosines, kernels)
 
     @classmethod
     def of(cls, rows: Vectors, columns: Vectors, triangle: bool, **parameters: Any) -> Ranking:

@@ -129,11 +129,13 @@ class _Walk:
         found = self._ledger.found
         reading = Reading(self.problem.sides, self.plan, found.done, found.end)
         self.problem.tally(bytes_read=reading.size)
-        for group, following in reading.stretch(self._striped):
-            tiles = list(following)
+        # Gone through twice, not kept: of a million vectors there may be millions of tiles.
+        before = self.plan.stretch(found.done, found.end, self._striped)
+        for (group, tiles), (_, same) in zip(reading.stretch(self._striped), before, strict=True):
+            part = around(same)
             for stage in stages:
-                stage.over(group, around(tiles))
-            for some in self._ledger.stretches(iter(tiles)):
+                stage.over(group, part)
+            for some in self._ledger.stretches(tiles):
                 self.problem.crew.each_with(lambda: _Thread(self), visit, some)
             if self._ledger.is_stopped:
                 return

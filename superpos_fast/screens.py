@@ -163,7 +163,7 @@ class Float32Screen:
         self._bound(inf)
         self._problem, self._screens = problem, screens
         self._reductions, self._decide = reductions, decide
-        self._packer = _Packer(problem, _Units(screens, problem.depth))
+        self._packer = _Packer(problem, _Units(screens, problem.depth, eager))
         if problem.kept is not None:
             self._packer = problem.kept.setdefault(Float32Screen, self._packer)
         self._eager = eager
@@ -204,10 +204,11 @@ class Float32Screen:
 
 @dataclass(frozen=True)
 class _Units:
-    """Rows as float32 unit vectors."""
+    """Rows as float32 unit vectors; `counted` is whether the roundings of products are."""
 
     screens: Screens
     depth: int
+    counted: bool
     two_sided = False
 
     def room(self, rows: int) -> Any:
@@ -219,6 +220,8 @@ class _Units:
     def fill(self, packed: list[Any], rows: Side, start: int) -> None:
         for side in packed:
             side.fill(*rows, start - side.first)
+            if self.counted:
+                side.count_roundings(start - side.first, len(rows[0]))
 
 
 class CodeScreen:

@@ -39,7 +39,7 @@ _FEWEST_ROWS = 16
 # as many took 2 % longer at d = 256.
 _CHUNKS = 32
 # Blocks of rows that there should be, for threads to share, if each is worth so many multiply-adds:
-# of 16384 x 64 blocks of 512 rows took three times as long as these, for the sake of meeting.
+# smaller ones only have threads meet more often.
 _BLOCKS, _WORTH = 32, 2**23
 # Bytes of rows that are converted at a time.
 _READ_BYTES = 2**22

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 
@@ -43,16 +43,18 @@ class Tile:
                     yield Tile(row, row_end, column, column_end)
 
 
-def around(tiles: Sequence[Tile]) -> Tile:
+def around(tiles: Iterable[Tile]) -> Tile:
     """Return the least tile that all of these lie in, none at all in an empty one."""
-    if not tiles:
-        return Tile(0, 0, 0, 0)
-    return Tile(
-        min(tile.row for tile in tiles),
-        max(tile.row_end for tile in tiles),
-        min(tile.column for tile in tiles),
-        max(tile.column_end for tile in tiles),
-    )
+    found: Tile | None = None
+    for tile in tiles:
+        found = found or tile
+        found = Tile(
+            min(found.row, tile.row),
+            max(found.row_end, tile.row_end),
+            min(found.column, tile.column),
+            max(found.column_end, tile.column_end),
+        )
+    return found or Tile(0, 0, 0, 0)
 
 
 def _below(row_end: int, tile: Tile) -> int:

@@ -108,7 +108,10 @@ def test_screen_is_within_its_bound(depth, kind, seed):
 
 
 def units_of(table):
-    return screening.packed(np.ascontiguousarray(table), *entry.survey(table)[:2])
+    units = screening.packed(np.ascontiguousarray(table), *entry.survey(table)[:2])
+    assert units.roundings == np.inf
+    units.count_roundings(0, len(table))
+    return units
 
 
 @given(st.sampled_from([1, 3, 4, 96, 100, 145, 192, 193, 400, 770]), st.integers(0, 10**6))

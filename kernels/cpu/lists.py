@@ -50,7 +50,7 @@ def keep_best(groups, keys, cosines, sign, best, best_keys):
 
 @compiled
 def sort_lists(best, best_keys, sign):
-    """Sort each list, whatever its order, the best first; NumPy took three times as long."""
+    """Sort each list, whatever its order, the best first."""
     for group in range(best.shape[0]):
         heap, heap_keys = best[group], best_keys[group]
         for place in range(heap.size // 2 - 1, -1, -1):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from math import ceil, isqrt
+from math import ceil, inf, isqrt
 from typing import Any
 
 import numpy as np
@@ -113,11 +113,15 @@ class Units:
             self.chunk,
             np.empty((PANEL, self.chunk), np.float32),
         )
+        self._roundings[start : start + len(squares)] = inf
+
+    def count_roundings(self, start: int, rows: int) -> None:
+        """Find `roundings` of so many rows that were packed from `start` on."""
         panels.count_roundings(
             self.side.panels,
             self.padded,
             start,
-            len(squares),
+            rows,
             self.depth,
             self.chunk,
             np.zeros(PANEL, np.float32),

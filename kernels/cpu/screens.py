@@ -21,8 +21,8 @@ CACHE_COLUMNS = UNIT * max(1, 240 // UNIT)
 # Of a strip's blocks, some 30, so many are folded one by one.  Of 4, 12 and 64 (all), 12 was best
 # at d = 64 in `bench.family`: by 5 % for the ten nearest; a histogram took a third more with 64.
 FEW_BLOCKS = 12
-# After a strip whose blocks all reach a gate so many are stored without a look at their gates,
-# which took a histogram or a count at d = 64 some 3 % (in alternating processes).
+# After a strip whose blocks all reach a gate so many are stored without a look at their gates: with
+# 0 here a histogram or a count at d = 64 took some 3 % more in `bench.family`.
 UNSEEN = 7
 # Words of a cache block's rows up to which they stay in L2 while all columns go by: half of 2 MiB.
 STAYING = 2**18
