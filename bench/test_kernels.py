@@ -45,7 +45,7 @@ def codes(rows, depth):
     sides = []
     for columns in False, True:
         room = screening.coder.room(-(-rows // screening.UNIT) * screening.UNIT, depth)
-        side = screening.Codes(room, squares, 0, depth, columns, 0)
+        side = screening.coder.codes(room, squares, 0, depth, columns, 0)
         side.fill(block, exponents, squares, 0)
         side.bounded(np.full(rows, 1e-3), columns)
         sides.append(side)
@@ -92,7 +92,7 @@ def test_pack_units(benchmark, rows, dtype, depth):
 def test_pack_codes(benchmark, rows, stream, depth):
     block, exponents, squares = table(rows, depth)
     room = screening.coder.room(-(-rows // screening.UNIT) * screening.UNIT, depth)
-    side = screening.Codes(room, squares, 0, depth, True, stream)
+    side = screening.coder.codes(room, squares, 0, depth, True, stream)
     call = lambda: side.fill(block, exponents, squares, 0)
     measure(benchmark, f"pack, d = {depth}", call, rows, depth)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+# Depths of rows that may be screened in digits: see `cpu.digits`.
+DIGIT_DEPTHS = range(48, 2**12 + 1)
+
 
 class Error(NamedTuple):
     """How far a cosine may lie from the value that stands for it.

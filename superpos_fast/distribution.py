@@ -310,12 +310,13 @@ def mean_cosine(
         Refuse rows of zeros, or leave them out.
     **execution
         How to compute (see `Execution`); the last bits may depend on the plan that `memory` and
-        `threads` lead to.  ``checkpoint`` and ``shard`` only where there is a pair loop.
+        `threads` lead to, and on the processors that have computed
+        parts of it.  ``checkpoint`` and ``shard`` only where there is a pair loop.
 
     Returns
     -------
     float
-        Within `superpos_fast.screening.float32_bound` of the mean of the exact cosines, about
+        Within `superpos_fast.screening.product_bound` of the mean of the exact cosines, about
         (d + 7) 2^-24 up to d = 143 and (123 + d/96) 2^-24 beyond (on devices (d + 35) 2^-24); with
         "float64" within n^2 2^-53, in practice 1e-15.
 

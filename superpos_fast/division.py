@@ -108,7 +108,7 @@ def merge(parts: Iterable[Part | str | os.PathLike[str]]) -> Any:
     Returns
     -------
     object
-        What the function returns without `shard`, to the bit.
+        What the function returns without `shard`, to the bit (`mean_cosine`: on like machines).
 
     Raises
     ------

@@ -374,7 +374,7 @@ class _Sample:
         if coding.directions is not None:
             codes += self._depth * count * self._lines
         # What reaches its gate is listed whatever the bounds are.
-        least = codes + float(self.uncoded.mean()) - self._depth
+        least = codes + float(self.uncoded.mean()) - self._screens.cost(self._depth)
         if least >= most:
             return least
         # A tile of which more is left open goes to float32 instead.
@@ -389,11 +389,11 @@ class _Sample:
 
     @cached_property
     def uncoded(self) -> Any:
-        """What a pair costs in float32, in each of some tiles or all, by what that lists."""
+        """What a pair costs uncoded, in each of some tiles or all, by what that lists."""
         shares: Any = self._share
         if shares is None:
             shares = self._shares(self._strength(self._cosines), self._turns[-1][1])
-        return np.asarray(self._depth + self._listed_cost * shares)
+        return np.asarray(self._screens.cost(self._depth) + self._listed_cost * shares)
 
     @property
     def _listed_cost(self) -> float:

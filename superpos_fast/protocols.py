@@ -56,10 +56,14 @@ class Units(Packed, Protocol):
     roundings : float
         How many roundings the product of an entry goes through before it is all of a dot product's,
         the mean weighted by the entries' squares; of all rows the largest, infinite if not known.
+    lost : (float, float, float) or None
+        Of rows in digits what `superpos_fast.screening.digit_bound` wants to know.
     """
 
     @property
     def roundings(self) -> float: ...
+    @property
+    def lost(self) -> tuple[float, float, float] | None: ...
 
     def count_roundings(self, start: int, rows: int, /) -> None:
         """Find them for so many rows that were packed from `start` on, where that is possible."""
@@ -141,11 +145,16 @@ class Screens(Protocol):
     @property
     def coder(self) -> Coder | None: ...
 
-    def rehearse(self, folds: list[Any], dtypes: tuple[Any, ...], coded: bool, /) -> None:
+    def rehearse(
+        self, folds: list[Any], dtypes: tuple[Any, ...], depth: int, coded: bool, /
+    ) -> None:
         """Compile, or load, what a walk with these folds runs, if this process has not yet.
 
         `dtypes` are those of the two sides' blocks; `coded` is whether codes are screened too.
         """
+
+    def cost(self, depth: int, /) -> float:
+        """Return what a pair of unit rows costs, in float32 multiply-adds."""
 
     def chain(self, depth: int, certain: bool = True, /) -> int:
         """Return the longest chain of roundings behind a float32 dot product of unit rows.

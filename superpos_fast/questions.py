@@ -21,7 +21,7 @@ from .reductions import Counts, Total
 from .results import Coherence
 from .run import reduce_pairs
 from .sampling import Sample
-from .screening import float32_bound
+from .screening import product_bound
 from .second_moment import moment_bound, squares_of
 
 # Which keywords belong to which question.
@@ -120,7 +120,7 @@ class _Mean:
         screens = problem.kernels.screens
         chain = 0 if screens is None else screens.chain(problem.depth)
         # The pairs of rows with themselves are in the sum, and off by as much.
-        slack = float32_bound(problem.depth, chain) * problem.pairs / sample.seen
+        slack = product_bound(problem.depth, chain) * problem.pairs / sample.seen
         if sample.chosen is None:
             values = np.clip([mean, mean - slack, mean + slack], 0.0, 1.0)
         else:

@@ -111,7 +111,7 @@ class _Walk:
     def _rehearse(self, screens: Screens, folds: list[Any], *, coded: bool) -> None:
         dtypes = tuple(working_type(side.dtype) for side in (self.rows, self.columns))
         with self.problem.starting():
-            screens.rehearse(folds, dtypes, coded)
+            screens.rehearse(folds, dtypes, self.problem.depth, coded)
 
     def through(self, stages: Sequence[Screen]) -> None:
         """Go through the tiles that are not done yet, group by group, and each through the stages.

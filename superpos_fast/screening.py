@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from .kernels.records import DIGIT_DEPTHS
+
 UNIT_ROUNDOFF_32 = 2.0**-24
 UNIT_ROUNDOFF_64 = 2.0**-53
 
@@ -43,6 +45,56 @@ def float32_bound(depth: int, chain: int, roundings: float = math.inf) -> float:
     rounding = 2.0 * UNIT_ROUNDOFF_32 * (1.0 + 2.0**-20)
     underflow = depth * 2.0**-126
     return (accumulation + rounding + underflow + 2.0 * decision_bound(depth)) * (1.0 + 2.0**-20)
+
+
+def digit_bound(
+    depth: int, roundings: float, left: tuple[float, ...], right: tuple[float, ...]
+) -> float:
+    """Bound |v - c(x, y)| for products v of unit rows in three digits and the deciding cosine c.
+
+    Parameters
+    ----------
+    depth : int
+        Entries in a row.
+    roundings : float
+        How many roundings all of a product goes through.
+    left, right : (float, float, float)
+        Of either side's rows the largest length r of what a row lacks, the largest length l of last
+        digits, and the largest scale s.
+
+    Returns
+    -------
+    float
+        With x^ = D1 + D2 + D3 the row in digits and R = D2 + D3, the sum, rounded up, of
+
+        - what x^ and y^ lack: r + r' + r r', and for the computing of r itself 2^-45 s sqrt(d);
+        - the products of two last digits, which are left out: l l';
+        - roundings: sums of digits' products are exact, and all by their weights at most
+          (1 + r)(1 + r') + l l'; those but of first digits, five times rounded (three are turned to
+          float32, and added up), are m' (1 + r + m) + m (1 + r' + m') + m m' at most, with
+          |R| <= m = 129/256 s sqrt(d);
+        - float64: the deciding cosine's distance from the real one, and as much for the unit rows
+          (see `float32_bound`).
+    """
+    root = math.sqrt(depth)
+    (r, last, scale), (r2, last2, scale2) = left, right
+    m, m2 = (129.0 / 256.0 * s * root for s in (scale, scale2))
+    r, r2 = r + scale * root * 2.0**-45, r2 + scale2 * root * 2.0**-45
+    behind = m2 * (1.0 + r + m) + m * (1.0 + r2 + m2) + m * m2
+    whole = (1.0 + r) * (1.0 + r2) + last * last2
+    rounding = (roundings * whole + 5.0 * behind) * UNIT_ROUNDOFF_32
+    parts = r + r2 + r * r2 + last * last2 + rounding + 2.0 * decision_bound(depth)
+    return parts * (1.0 + 2.0**-18)
+
+
+def product_bound(depth: int, chain: int) -> float:
+    """Bound |v - c(x, y)| for products v of any rows, in float32 or in digits."""
+    if depth not in DIGIT_DEPTHS or not chain:
+        return float32_bound(depth, chain)
+    scale = 1.0 / 127.0
+    root = math.sqrt(depth)
+    worst = 0.5 * scale * root * 2.0**-16, 128.0 * scale * root * 2.0**-16, scale
+    return max(float32_bound(depth, chain), digit_bound(depth, 3.0 + depth / 512.0, worst, worst))
 
 
 def decision_bound(depth: int) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import sqrt
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +20,7 @@ from .problem import Problem
 from .projection import Coding
 from .protocols import Screens, Side
 from .reductions import Reduction, Selective
-from .screening import code_slack, float32_bound
+from .screening import code_slack, digit_bound, float32_bound
 
 # So many rows have one bound for all tiles: NumPy's maximum of more than a few hundred numbers lets
 # other threads go on, and then waits its turn for up to 5 ms.
@@ -144,7 +144,7 @@ def _screen(
 
 
 class Float32Screen:
-    """Dot products in float32, within a bound of the cosines.
+    """Dot products in float32, or of rows in digits, within a bound of the cosines.
 
     Rows are packed by all threads if this is the first screen (`eager`), and otherwise by the
     first thread that needs them, those of its tile.
@@ -160,7 +160,8 @@ class Float32Screen:
     ) -> None:
         self._depth = problem.depth
         self._chain = screens.chain(problem.depth, problem.screen != "auto")
-        self._bound(inf)
+        bound = float32_bound(problem.depth, self._chain)
+        self._error = Error(bound, bound)
         self._problem, self._screens = problem, screens
         self._reductions, self._decide = reductions, decide
         self._packer = _Packer(problem, _Units(screens, problem.depth, eager))
@@ -173,19 +174,28 @@ class Float32Screen:
         self._sides = self._packer.over(group)
         if self._eager:
             self._packer.fill(part, self._problem.crew.each)
-            left, right = self._sides
-            self._bound(sqrt(left.roundings * right.roundings))
+            self._bound()
 
-    def _bound(self, roundings: float) -> None:
-        """Set how far off products are."""
-        bound = float32_bound(self._depth, self._chain, roundings)
+    def _bound(self) -> None:
+        """Set how far off products are of rows that are packed."""
+        left, right = self._sides
+        roundings = sqrt(left.roundings * right.roundings)
+        if left.lost is None:
+            bound = float32_bound(self._depth, self._chain, roundings)
+        else:
+            bound = digit_bound(self._depth, roundings, left.lost, right.lost)
         self._error = Error(bound, bound)
 
     def __call__(self, own: Any, tile: Tile, which: list[int]) -> list[int]:
         if not self._eager:
             with self._lock:
                 self._packer.fill(tile, _one_by_one)
-        wanted = [n for n in which if self._reductions[n].aim(own.folds[n], tile, self._error)]
+                if self._sides[0].lost is not None:
+                    self._bound()
+                error = self._error
+        else:
+            error = self._error
+        wanted = [n for n in which if self._reductions[n].aim(own.folds[n], tile, error)]
         if wanted:
             folds = [own.folds[n] for n in wanted]
             triangle = self._problem.plan.triangle

@@ -11,9 +11,17 @@ import oracles
 from helpers import needs_compiled, output_of
 from strategies import tables
 from superpos_fast.kernels import reference
-from superpos_fast.kernels.cpu import deciding, entry, lists, micro_f32, screening
+from superpos_fast.kernels.cpu import (
+    deciding,
+    digits,
+    entry,
+    lists,
+    micro_amx,
+    micro_f32,
+    screening,
+)
 from superpos_fast.kernels.records import EXACT, Error
-from superpos_fast.screening import decision_bound, float32_bound
+from superpos_fast.screening import decision_bound, digit_bound, float32_bound, product_bound
 
 pytestmark = needs_compiled
 
@@ -56,17 +64,29 @@ def test_decisions_match_the_reference(depth, shift):
             assert ours[i, j] == oracles.cosine(rows[i].tolist(), columns[j].tolist())
 
 
-def screened(left, right, *, shift, gate, slack, survivors=20_000, signed=True):
-    sides, depth = [], left.shape[1]
-    for table in left, right:
-        exponents, squares, _ = entry.survey(table)
-        room = screening.room(-(-len(table) // screening.UNIT) * screening.UNIT, depth)
-        room[:] = np.nan
-        packed = screening.units(room, squares, 0, depth)
-        for start in range(0, len(table), screening.UNIT):
-            some = slice(start, start + screening.UNIT)
-            packed.fill(table[some], exponents[some], squares[some], start)
-        sides.append(packed)
+FORMS = [screening.Units, *([digits.Digits] if micro_amx.tiles_allowed() else [])]
+
+
+def packed(table, form):
+    """Pack a table in parts, into memory that holds something else."""
+    exponents, squares, _ = entry.survey(table)
+    rows, depth = -(-len(table) // screening.UNIT) * screening.UNIT, table.shape[1]
+    if form is screening.Units:
+        room = np.full(rows * screening.packed_depth(depth)[0], np.nan, np.float32)
+    else:
+        room = digits.room(rows, depth)
+        room[:] = 0x55555555
+    side = form(room, squares, 0, depth)
+    for start in range(0, len(table), screening.UNIT):
+        some = slice(start, start + screening.UNIT)
+        side.fill(table[some], exponents[some], squares[some], start)
+    return side
+
+
+def screened(
+    left, right, *, shift, gate, slack, form=screening.Units, survivors=20_000, signed=True
+):
+    sides = [packed(table, form) for table in (left, right)]
     tile = 0, len(left), 0, len(right)
     fold = entry.BestFold(len(left), len(right), 1, survivors, per="all", k=1, magnitude=not signed)
     error = Error(slack, 0.0)
@@ -77,16 +97,20 @@ def screened(left, right, *, shift, gate, slack, survivors=20_000, signed=True):
     dots = fold.listing.values[: int(fold.listing.found[0])]
     found = fold.take()[:2]
     assert slack < 9 or len(found[0]) == len(dots)
-    return found, dots
+    if form is digits.Digits:
+        lost = (side.lost for side in sides)
+        return found, dots, digit_bound(left.shape[1], sides[0].roundings, *lost)
+    return found, dots, float32_bound(left.shape[1], screening.chain(left.shape[1]))
 
 
 @given(
-    st.sampled_from([1, 3, 4, 5, 96, 100, 140, 144, 145, 191, 192, 193, 400, 770]),
-    st.sampled_from(["gaussian", "positive", "spiked", "alike", "tiny"]),
+    st.sampled_from([1, 3, 4, 5, 96, 100, 140, 144, 145, 191, 192, 193, 400, 770, 2500]),
+    st.sampled_from(["gaussian", "positive", "spiked", "alike", "tiny", "axes"]),
+    st.sampled_from(FORMS),
     st.integers(0, 10**6),
 )
-def test_screen_is_within_its_bound(depth, kind, seed):
-    """All pairs listed: none lost, and every float32 dot within the bound of the decided cosine."""
+def test_screen_is_within_its_bound(depth, kind, form, seed):
+    """All pairs listed: none lost, and every product within the bound of the decided cosine."""
     rng = np.random.default_rng(seed)
     left, right = rng.standard_normal((2, 61, depth))
     if kind == "positive":
@@ -97,14 +121,17 @@ def test_screen_is_within_its_bound(depth, kind, seed):
         left, right = left[0] + 1e-7 * left, left[0] + 1e-7 * right
     elif kind == "tiny":
         left, right = left * 10.0 ** -rng.integers(0, 60, left.shape), right
-    (i, j), dots = screened(left, right, shift=None, gate=-2.0, slack=9.0)
+    elif kind == "axes":
+        left = np.eye(depth)[rng.integers(0, depth, len(left))]
+    (i, j), dots, bound = screened(left, right, shift=None, gate=-2.0, slack=9.0, form=form)
     assert len(set(zip(i.tolist(), j.tolist(), strict=True))) == len(left) * len(right)
     one, two = ((table, *entry.survey(table)[:2]) for table in (left, right))
     decided = entry.listed_cosines(one, i, two, j)
     error = abs(dots[: len(i)].astype(np.float64) - decided)
-    assert error.max() <= float32_bound(depth, screening.chain(depth))
-    counts = [units_of(table).roundings for table in (left, right)]
-    assert error.max() <= float32_bound(depth, screening.chain(depth), math.sqrt(math.prod(counts)))
+    assert error.max() <= bound
+    if form is screening.Units:
+        counts = math.prod(units_of(table).roundings for table in (left, right))
+        assert error.max() <= float32_bound(depth, screening.chain(depth), math.sqrt(counts))
 
 
 def units_of(table):
@@ -138,7 +165,7 @@ def test_the_stated_bound_of_sums_is_that_of_the_chunks():
     """`mean_cosine` states what the chunks of the screen come to."""
     for depth in (*range(1, 2000), 4096, 9216, 16384, 65536, 10**6):
         stated = depth + 7 if depth < 144 else 123 + depth / 96
-        assert float32_bound(depth, screening.chain(depth)) <= stated * 2.0**-24 * 1.001
+        assert product_bound(depth, screening.chain(depth)) <= stated * 2.0**-24 * 1.001
 
 
 @pytest.mark.parametrize("depth", [1, 8, 100, 1000])
@@ -152,16 +179,17 @@ def test_deciding_cosine_is_within_its_bound(depth):
         assert error <= decision_bound(depth)
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("shift", [None, 0, 13, -30])
-def test_screen_keeps_every_pair_that_may_win(signed, shift):
+def test_screen_keeps_every_pair_that_may_win(signed, shift, form):
     """The gate rises, survivors are dropped again, and the best pairs are among what stays."""
     rng = np.random.default_rng(7)
     left, right = rng.standard_normal((2, 500, 20))
     bound = float32_bound(20, screening.chain(20))
-    (i, j), _ = screened(
+    (i, j), *_ = screened(
         left, right, shift=shift, gate=-np.inf, slack=Error(bound, bound).slack, signed=signed,
-        survivors=64,
+        survivors=64, form=form,
     )  # fmt: skip
     cosines = left @ right.T / np.linalg.norm(left, axis=1)[:, None]
     cosines /= np.linalg.norm(right, axis=1)
@@ -174,9 +202,55 @@ def test_screen_keeps_every_pair_that_may_win(signed, shift):
     assert len(i) < 10
 
 
-def test_a_full_room_opens_the_tile():
+@pytest.mark.parametrize("form", FORMS)
+def test_a_full_room_opens_the_tile(form):
     table = np.ones((200, 5))
-    assert screened(table, table, shift=0, gate=-1.0, slack=1e-5, survivors=100)[0] is None
+    room = {"slack": 1e-5, "survivors": 100, "form": form}
+    assert screened(table, table, shift=0, gate=-1.0, **room)[0] is None
+
+
+@pytest.mark.skipif(len(FORMS) < 2, reason="no tile registers here")
+@given(
+    st.sampled_from([1, 5, 63, 64, 65, 768, 800]),
+    st.sampled_from(["gaussian", "spiked", "tiny", "whole"]),
+    st.integers(0, 10**6),
+)
+def test_digits_are_the_rows(depth, kind, seed):
+    """Digits give the unit rows but for the rests, which are as long as is said; columns match."""
+    rng = np.random.default_rng(seed)
+    rows = rng.standard_normal((53, depth))
+    if kind == "spiked":
+        rows[:, 0] = 1e5
+    elif kind == "tiny":
+        rows *= 10.0 ** -rng.integers(0, 60, rows.shape)
+    elif kind == "whole":
+        rows = rng.integers(-1, 2, rows.shape).astype(float)
+    rows[17] = 0.0
+    side = packed(rows, digits.Digits)
+    steps, chunk = digits.packed_steps(depth)
+    found = np.zeros((3, side.padded, steps * 64))
+    for start in range(0, steps, chunk):
+        length = min(chunk, steps - start)
+        at = slice(start * side.padded * 192, (start + length) * side.padded * 192)
+        tiles = side.side.rows[at].reshape(-1, length, 3, 16, 64)
+        beside = side.side.columns[at].reshape(-1, length, 3, 16, 16, 4)
+        assert np.array_equal(tiles, beside.swapaxes(3, 4).reshape(tiles.shape))
+        part = tiles.transpose(2, 0, 3, 1, 4).reshape(3, side.padded, length * 64)
+        found[:, :, start * 64 : (start + length) * 64] = part
+    scales = side.side.scales.astype(np.float64)
+    values = scales[:, None] * (found[0] + found[1] / 256 + found[2] / 65536)
+    lengths = np.linalg.norm(rows, axis=1)
+    units = rows / np.where(lengths, lengths, 1.0)[:, None]
+    assert not values[53:].any()
+    assert not values[:, depth:].any()
+    assert not values[17].any()
+    rests = np.linalg.norm(units - values[:53, :depth], axis=1)
+    rest, last, largest = side.lost
+    assert rest == pytest.approx(rests.max(), rel=1e-5, abs=1e-15)
+    last_digits = np.linalg.norm(found[2], axis=1) * scales / 65536
+    assert last == pytest.approx(last_digits.max(), rel=1e-6)
+    assert largest == scales.max()
+    assert (abs(units - values[:53, :depth]) <= scales[:53, None] * 2.0**-17 * (1 + 2**-20)).all()
 
 
 SPECIALISATIONS = """
@@ -189,7 +263,8 @@ for dtype in np.float16, np.float32, np.int64, np.float64:
     coherence(table[::-1, ::-1], np.asfortranarray(table), signed=True)
     nearest(table, k=3)
     nearest(table, table[:9], k=2, return_both=True)
-most = {"survey": 2, "scale": 2, "pack_units": 2, "decide_listed": 4}
+    coherence(np.arange(1, 1281).reshape(20, 64).astype(dtype))
+most = {"survey": 2, "scale": 2, "pack_units": 2, "pack_digits": 2, "decide_listed": 4}
 for dispatcher in compiling._dispatchers:
     count = len(dispatcher.signatures)
     assert count <= most.get(dispatcher.__name__, 1), (dispatcher.__name__, count)

@@ -11,7 +11,7 @@ from llvmlite import binding, ir
 import superpos_fast as sf
 from helpers import needs_compiled
 from superpos_fast import plan, projection
-from superpos_fast.kernels.cpu import entry, micro_i8, screening
+from superpos_fast.kernels.cpu import entry, micro_amx, micro_i8, screening
 from superpos_fast.screening import code_constant, code_slack, hoeffding_deviations
 
 pytestmark = needs_compiled
@@ -203,14 +203,24 @@ def test_wrong_keywords(keywords, message):
 # The codes themselves
 
 
-def codes_of(vectors, columns=False, stream=7, step=None):
+PRODUCTS = {
+    "vectors": micro_i8.PRODUCT,
+    "tiles": micro_amx.CODES if micro_amx.tiles_allowed() else None,
+}
+each_product = pytest.mark.parametrize(
+    "product", [name for name, product in PRODUCTS.items() if product is not None]
+)
+
+
+def codes_of(vectors, columns=False, stream=7, step=None, product=None):
     """Return packed codes of unit rows, and what they stand for."""
+    coder = screening.coder if product is None else screening.Coder(PRODUCTS[product])
     block = np.ascontiguousarray(vectors)
     exponents, squares, _ = entry.survey(block)
     padded = math.ceil(len(block) / screening.UNIT) * screening.UNIT
-    words, chunk = screening.code_words(block.shape[1])
-    room = screening.coder.room(padded, block.shape[1])
-    codes = screening.Codes(room, squares, 0, block.shape[1], columns, stream)
+    words, chunk = screening.code_words(block.shape[1], coder.product)
+    room = coder.room(padded, block.shape[1])
+    codes = coder.codes(room, squares, 0, block.shape[1], columns, stream)
     for start in range(0, len(block), step or len(block)):
         part = slice(start, start + (step or len(block)))
         codes.fill(block[part], exponents[part], squares[part], start)
@@ -219,9 +229,12 @@ def codes_of(vectors, columns=False, stream=7, step=None):
         length = min(chunk, words - start)
         panels = room[start * padded : (start + length) * padded]
         panels = panels.reshape(padded // screening.PANEL, length, screening.PANEL)
+        if coder.product is micro_amx.CODES and not columns:
+            tiles = panels.reshape(len(panels), -1, micro_amx.TILE, micro_amx.TILE)
+            panels = tiles.swapaxes(2, 3).reshape(panels.shape)
         entries[:, start : start + length] = panels.transpose(0, 2, 1).reshape(padded, length)
-    unsigned = micro_i8.PRODUCT.unsigned == ("columns" if columns else "rows")
-    offset = micro_i8.PRODUCT.offset if unsigned else 0
+    unsigned = coder.product.unsigned == ("columns" if columns else "rows")
+    offset = coder.product.offset if unsigned else 0
     stored = entries.view(np.uint8 if unsigned else np.int8).astype(np.int64) - offset
     stored = stored[: len(block), : block.shape[1]]
     return codes, stored, stored * codes.facts[0, : len(block), None]
@@ -232,12 +245,12 @@ def unit(vectors):
     return wide / np.linalg.norm(wide, axis=1, keepdims=True)
 
 
-@needs_codes
+@each_product
 @pytest.mark.parametrize("columns", [False, True])
 @pytest.mark.parametrize("stream", [None, 3])
-def test_codes_are_within_a_step(columns, stream):
+def test_codes_are_within_a_step(columns, stream, product):
     vectors = np.random.default_rng(2).standard_normal((100, 203)).astype(np.float32)
-    codes, stored, decoded = codes_of(vectors, columns, stream)
+    codes, stored, decoded = codes_of(vectors, columns, stream, product=product)
     scales, sums, lengths, errors = codes.facts[:, :100]
     steps = np.abs(decoded - unit(vectors)) / scales[:, None]
     assert steps.max() <= (0.5 if stream is None else 1.0) + 1e-4
@@ -249,12 +262,13 @@ def test_codes_are_within_a_step(columns, stream):
     assert (errors <= true * 1.001 + 1e-6).all()
 
 
-@needs_codes
-def test_codes_do_not_depend_on_blocks():
+@each_product
+def test_codes_do_not_depend_on_blocks(product):
     vectors = np.random.default_rng(3).standard_normal((200, 65)).astype(np.float32)
-    whole = codes_of(vectors)[1]
-    np.testing.assert_array_equal(codes_of(vectors, step=screening.PANEL)[1], whole)
-    assert (codes_of(vectors, stream=8)[1] != whole).any()
+    whole = codes_of(vectors, product=product)[1]
+    by_parts = codes_of(vectors, step=screening.PANEL, product=product)[1]
+    np.testing.assert_array_equal(by_parts, whole)
+    assert (codes_of(vectors, stream=8, product=product)[1] != whole).any()
 
 
 @needs_codes

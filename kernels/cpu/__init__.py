@@ -5,6 +5,8 @@ compiling      the decorator that compiles, and where machine code is kept
 rows           survey, scale, the deciding dot product and cosine of a pair
 panels         packing
 micro_f32      register block of the screen           micro_f64   of the decision
+micro_i8       of codes                               micro_amx   of codes and digits, in tiles
+codes          rows as a few bits an entry            digits      as three times eight
 screens        tile walk of the screen                decisions   of the decision
 smooth_maximum sums of exponentials of squared cosines, and their gradient
 second_moment  sums of products of unit rows, and rows' energies in them

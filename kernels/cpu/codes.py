@@ -79,12 +79,13 @@ def encode(row, bits, width, draws, levels, offset, codes):
 
 @compiled
 def pack_codes(
-    block, exponents, squares, panels, padded, first, depth, chunk, levels, offset, stream,
+    block, exponents, squares, panels, padded, first, depth, chunk, turned, levels, offset, stream,
     facts, units, bits, draws, codes, words,
 ):  # fmt: skip
     """Pack rows as codes of unit vectors, as rows first, first + 1, ... of `padded` rows.
 
-    Like `panels.pack_units`; `depth` and `chunk` are in words.  A row's draws come from its own
+    Like `panels.pack_units`; `depth` and `chunk` are in words, and where they are `turned`, as tile
+    registers have rows, LANES words of a row lie together.  A row's draws come from its own
     stretch of the sequence, 2^32 numbers from stretch `stream` on; with a negative `stream` they
     are all 1/2.  `facts`
     (4 x padded float64) gets what `encode` returns.  Scratch: `units` float32 and
@@ -109,7 +110,14 @@ def pack_codes(
         for start in range(0, depth, chunk):
             length = min(chunk, depth - start)
             at = start * padded + (first + low) * length
-            panel = panels[at : at + length * LANES].reshape(length, LANES)
+            panel = panels[at : at + length * LANES]
+            if turned:
+                tiles = panel.reshape(length // LANES, LANES, LANES)
+                for k in range(length):
+                    for lane in range(LANES):
+                        tiles[k // LANES, lane, k % LANES] = words[lane, start + k]
+                continue
+            lines = panel.reshape(length, LANES)
             for k in range(length):
                 for lane in range(LANES):
-                    panel[k, lane] = words[lane, start + k]
+                    lines[k, lane] = words[lane, start + k]

@@ -60,6 +60,8 @@ class Product:
         The side whose codes are stored with an offset, one more than its levels.
     sums_halves : bool
         Whether it sums pairs in int16, `UNROLL` of which are added up before they are widened.
+    cost : float
+        What a product costs beside a float32 multiply-add, as measured at d = 768.
     """
 
     name: str
@@ -69,15 +71,11 @@ class Product:
     column_levels: int
     unsigned: str
     sums_halves: bool = False
+    cost: float = 0.26
 
     def kind(self, bits: int) -> ir.VectorType:
         """Return the type of a register of integers of so many bits."""
         return ir.VectorType(ir.IntType(bits), 8 * self.width // bits)
-
-    @property
-    def cost(self) -> float:
-        """What a product costs beside a float32 multiply-add, as measured at d = 768."""
-        return 0.5 if self.sums_halves else 0.26
 
     @property
     def offset(self) -> int:
@@ -89,9 +87,9 @@ class Product:
 # a target without any has no int8 screen.  In int16, 127 x 31 x 2 x 4 = 31496 does not overflow.
 PRODUCTS = (
     Product("x86.avx512.vpdpbusd.512", 64, frozenset({"avx512vnni"}), 127, 127, "columns"),
-    Product("x86.avx512.pmaddubs.w.512", 64, frozenset({"avx512bw"}), 63, 31, "rows", True),
+    Product("x86.avx512.pmaddubs.w.512", 64, frozenset({"avx512bw"}), 63, 31, "rows", True, 0.5),
     Product("x86.avx512.vpdpbusd.256", 32, frozenset({"avxvnni"}), 127, 127, "columns"),
-    Product("x86.avx2.pmadd.ub.sw", 32, frozenset({"avx2"}), 63, 31, "rows", True),
+    Product("x86.avx2.pmadd.ub.sw", 32, frozenset({"avx2"}), 63, 31, "rows", True, 0.5),
     Product("aarch64.neon.sdot.v4i32.v16i8", 16, frozenset({"dotprod"}), 127, 127, ""),
 )
 _WIDENING = {
@@ -194,6 +192,13 @@ def _accumulate(
     return sums
 
 
+def code_bound(builder: Any, value: Any, row: list[Any], column: list[Any]) -> Any:
+    """Emit U of a sum, of which `value` is the magnitude, by a row's terms and columns'."""
+    value = builder.fmul(value, column[0])
+    value = multiply_add(builder, value, row[0], builder.fadd(column[1], row[1]))
+    return multiply_add(builder, row[2], column[2], value)
+
+
 def _bounds(builder: Any, sums: list[Any], mask: Any, rows: Any, columns: Any) -> list[Any]:
     """Emit U of each sum: |C| a b + (slack of row + slack of column + residuals' product).
 
@@ -216,11 +221,9 @@ def _bounds(builder: Any, sums: list[Any], mask: Any, rows: Any, columns: Any) -
     ]
     bounds = []
     for row in range(ROWS):
-        scale, slack, residual = (single(number, row) for number in range(3))
+        own = [single(number, row) for number in range(3)]
         for v in range(VECTORS):
-            value = builder.fmul(values[row * VECTORS + v], beside[v][0])
-            value = multiply_add(builder, value, scale, builder.fadd(beside[v][1], slack))
-            bounds.append(multiply_add(builder, residual, beside[v][2], value))
+            bounds.append(code_bound(builder, values[row * VECTORS + v], own, beside[v]))
     return bounds
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from . import codes, micro_f32, micro_i8, panels, screens
+from ..records import DIGIT_DEPTHS
+from . import codes, digits, micro_amx, micro_f32, micro_i8, panels, screens
 from .arrays import aligned, frozen
 from .deciding import ACROSS, listed_cosines, survey
 from .products import multiply, project
@@ -49,24 +50,33 @@ def packed_depth(depth: int, most: int | None = None) -> tuple[int, int]:
     return padded, ceil(padded / chunks / turn) * turn
 
 
-def rehearse(folds: list[Any], dtypes: tuple[Any, ...], coded: bool) -> None:
+def rehearse(folds: list[Any], dtypes: tuple[Any, ...], depth: int, coded: bool) -> None:
     """Compile, or load, what a walk with these folds runs, if this process has not yet.
 
     `dtypes` are those of the two sides' blocks; `coded` is whether codes are screened too.
     """
-    _rehearsed(tuple(type(fold) for fold in folds), dtypes, coded)
+    _rehearsed(tuple(type(fold) for fold in folds), dtypes, digits.pay(depth), coded)
 
 
 @cache
-def _rehearsed(kinds: tuple[type[Any], ...], dtypes: tuple[Any, ...], coded: bool) -> None:
+def _rehearsed(
+    kinds: tuple[type[Any], ...], dtypes: tuple[Any, ...], in_digits: bool, coded: bool
+) -> None:
     blocks = [np.ones((2, 8), dtype) for dtype in dtypes]
     exponents, squares, _ = survey(blocks[0])
     units = packed(blocks[0], exponents, squares)
     products(units, units)
-    screen(Workspace(), units, units, (0, 2, 0, 2), 0, [kind.rehearsing() for kind in kinds])
-    if coded:
+    if in_digits:
+        for block in blocks:
+            some = digits.Digits(digits.room(UNIT, 8), squares, 0, 8)
+            some.fill(block, exponents, squares, 0)
+        screen(Workspace(), some, some, (0, 2, 0, 2), 0, [kind.rehearsing() for kind in kinds])
+    if not in_digits or kinds == (BestFold,):  # of which some lists may be made anew
+        screen(Workspace(), units, units, (0, 2, 0, 2), 0, [kind.rehearsing() for kind in kinds])
+    if coded and coder is not None:
         left, right = (
-            Codes(Coder.room(UNIT, 8), squares, 0, 8, columns, None) for columns in (False, True)
+            coder.codes(coder.room(UNIT, 8), squares, 0, 8, columns, None)
+            for columns in (False, True)
         )
         for block, side in zip(blocks, (left, right), strict=True):
             side.fill(block, exponents, squares, 0)
@@ -85,6 +95,8 @@ class Units:
 
     `panels` has room for the rows, padded to `UNIT`.
     """
+
+    lost = None
 
     def __init__(self, panels: Any, squares: Any, first: int, depth: int) -> None:
         self.depth, self.chunk = packed_depth(depth)
@@ -139,7 +151,7 @@ class Codes:
 
     `words` has room for the rows, padded to `UNIT`.
     `columns` is the side that they are for; `stream` chooses what rounding draws (see
-    `codes.pack_codes`), or with None is rounding to nearest.
+    `codes.pack_codes`), or with None is rounding to nearest.  What multiplies them is `product`.
 
     Attributes
     ----------
@@ -150,29 +162,38 @@ class Codes:
     """
 
     def __init__(
-        self, words: Any, squares: Any, first: int, depth: int, columns: bool, stream: int | None
+        self,
+        product: micro_i8.Product,
+        words: Any,
+        squares: Any,
+        first: int,
+        depth: int,
+        columns: bool,
+        stream: int | None,
     ) -> None:
-        assert micro_i8.PRODUCT is not None
-        self.depth, self.chunk = code_words(depth)
+        self._words, self._chunk = code_words(depth, product)
+        self._tiled = product is micro_amx.CODES
+        step = micro_amx.TILE if self._tiled else 1
+        self.depth, self.chunk = self._words // step, self._chunk // step
         self.first, self.padded = first, ceil(len(squares) / UNIT) * UNIT
         self.facts = np.zeros((4, self.padded))
         self.residuals = np.zeros(len(squares))
         self._squares, self._stream = squares, stream
-        product = micro_i8.PRODUCT
+        self._turned = self._tiled and not columns
         self._levels = product.column_levels if columns else product.row_levels
         here, there = ("columns", "rows") if columns else ("rows", "columns")
         self._offset = product.offset if product.unsigned == here else 0
         self._against = product.offset if product.unsigned == there else 0
-        self._panels = words[: self.padded * self.depth]
-        for start in range(0, self.depth, self.chunk):
-            length = min(self.chunk, self.depth - start)
+        self._panels = words[: self.padded * self._words]
+        for start in range(0, self._words, self._chunk):
+            length = min(self._chunk, self._words - start)
             whole = len(squares) // PANEL * PANEL
             base = start * self.padded
             self._panels[base + whole * length : base + self.padded * length] = 0
 
     def fill(self, block: Any, exponents: Any, squares: Any, start: int) -> None:
         """Pack a block whose first row is row `start`, a multiple of `PANEL`, of these rows."""
-        width, depth = block.shape[1], self.depth * micro_i8.TOGETHER
+        width, depth = block.shape[1], self._words * micro_i8.TOGETHER
         units = np.zeros(width + 1, np.float32)
         lines = np.empty((PANEL, depth), np.uint8)
         codes.pack_codes(
@@ -182,8 +203,9 @@ class Codes:
             self._panels,
             self.padded,
             start,
-            self.depth,
-            self.chunk,
+            self._words,
+            self._chunk,
+            self._turned,
             self._levels,
             self._offset,
             -1 if self._stream is None else self._stream + self.first + start,
@@ -205,9 +227,12 @@ class Codes:
         terms[0] = self.facts[0]
         for term, values in ((terms[1], slacks), (terms[2], self.residuals)):
             term[: len(values)] = _float32_above(values)
+        rows = self.padded, self._squares, not self._squares.all(), terms.ravel()
         starts = (-self._against * self.facts[1]).astype(np.int32)
-        self.side = screens.CodeSide(
-            self._panels, self.padded, self._squares, not self._squares.all(), terms.ravel(), starts
+        self.side: screens.TileCodeSide | screens.CodeSide = (
+            screens.TileCodeSide(self._panels.view(np.int8), *rows)
+            if self._tiled
+            else screens.CodeSide(self._panels, *rows, starts)
         )
 
 
@@ -222,9 +247,13 @@ def _float32_above(values: Any) -> Any:
     return np.where(values > 0.0, np.maximum(above, np.finfo(np.float32).tiny), np.float32(0.0))
 
 
-def code_words(depth: int) -> tuple[int, int]:
+def code_words(depth: int, product: micro_i8.Product) -> tuple[int, int]:
     """Return how many words of codes rows are padded to, and the length of a chunk of them."""
-    return packed_depth(ceil(depth / micro_i8.TOGETHER), LONG_CHUNK)
+    words = ceil(depth / micro_i8.TOGETHER)
+    if product is not micro_amx.CODES:
+        return packed_depth(words, LONG_CHUNK)
+    whole = ceil(words / micro_amx.TILE) * micro_amx.TILE
+    return whole, whole
 
 
 class Coder:
@@ -247,18 +276,24 @@ class Coder:
 
     def __init__(self, product: micro_i8.Product) -> None:
         self.levels = product.row_levels, product.column_levels
-        self.cost = product.cost
+        self.cost, self.product = product.cost, product
 
-    @staticmethod
-    def room(rows: int, depth: int) -> Any:
+    def room(self, rows: int, depth: int) -> Any:
         """Return memory for the codes of so many rows, a multiple of `UNIT`."""
-        return aligned(rows * code_words(depth)[0], np.int32)
+        return aligned(rows * code_words(depth, self.product)[0], np.int32)
 
-    codes = Codes
+    def codes(self, *what: Any) -> Codes:
+        """Return codes that are yet to be filled."""
+        return Codes(self.product, *what)
 
 
 def unit_bytes(depth: int) -> int:
-    """Return the bytes of a unit row, with its number of roundings."""
+    """Return the bytes of a unit row, with what is known of it.
+
+    The same on all machines, so that they cut work alike: in digits where some have these.
+    """
+    if depth in DIGIT_DEPTHS:
+        return digits.row_bytes(depth)
     return 4 * packed_depth(depth)[0] + 8
 
 
@@ -266,26 +301,34 @@ def code_bytes(depth: int) -> int:
     """Return the bytes of a row's codes on both sides, with its facts, residual, terms and start.
 
     0 if there are no codes of such rows: of more entries a sum of their products could overflow.
+    The same on all machines that have codes, as tile registers want them.
     """
     if coder is None or depth > _MOST_CODES:
         return 0
-    return 2 * (4 * code_words(depth)[0] + _CODE_BYTES)
+    return 2 * (4 * code_words(depth, micro_amx.CODES)[0] + _CODE_BYTES)
 
 
-coder = None if micro_i8.PRODUCT is None else Coder(micro_i8.PRODUCT)
+_product = micro_amx.CODES if micro_amx.tiles_allowed() else micro_i8.PRODUCT
+coder = None if _product is None else Coder(_product)
 
 
 def room(rows: int, depth: int) -> Any:
     """Return memory for so many unit rows, a multiple of `UNIT`."""
+    return digits.room(rows, depth) if digits.pay(depth) else _room(rows, depth)
+
+
+def _room(rows: int, depth: int) -> Any:
     return aligned(rows * packed_depth(depth)[0], np.float32)
 
 
-units = Units
+def units(room: Any, squares: Any, first: int, depth: int) -> Units | digits.Digits:
+    """Return unit rows that are yet to be filled."""
+    return (digits.Digits if digits.pay(depth) else Units)(room, squares, first, depth)
 
 
 def packed(block: Any, exponents: Any, squares: Any) -> Units:
     """Return a block's rows as unit rows, in memory of their own."""
-    rows = Units(room(ceil(len(block) / UNIT) * UNIT, block.shape[1]), squares, 0, block.shape[1])
+    rows = Units(_room(ceil(len(block) / UNIT) * UNIT, block.shape[1]), squares, 0, block.shape[1])
     rows.fill(block, exponents, squares, 0)
     return rows
 
@@ -331,6 +374,11 @@ def projected(directions: Units, block: Any, exponents: Any, squares: Any) -> tu
     return out.reshape(padded, count)[:rows, : directions.rows], lengths
 
 
+def cost(depth: int) -> float:
+    """Return what a pair of `units` costs, in float32 multiply-adds."""
+    return digits.cost(depth) if digits.pay(depth) else depth
+
+
 def chain(depth: int, certain: bool = True) -> int:
     """Return the longest chain of roundings behind a float32 dot product of packed rows."""
     padded, chunk = packed_depth(depth)
@@ -339,8 +387,8 @@ def chain(depth: int, certain: bool = True) -> int:
 
 def screen(
     workspace: Workspace,
-    left: Units | Codes,
-    right: Units | Codes,
+    left: Units | Codes | digits.Digits,
+    right: Units | Codes | digits.Digits,
     tile: tuple[int, int, int, int],
     shift: int | None,
     aimed: Sequence[Any],
@@ -351,17 +399,13 @@ def screen(
     `UNIT`.
     """
     row, row_end, column, column_end = tile
-    screens.screen_tile(
-        left.side,
-        right.side,
-        screens.Tile(row, min(row_end, left.padded), column, min(column_end, right.padded)),
-        left.depth,
-        left.chunk,
-        ACROSS if shift is None else shift,
-        _gates(aimed),
-        tuple(fold.record for fold in aimed),
-        workspace.partial_f32,
-    )
+    some = screens.Tile(row, min(row_end, left.padded), column, min(column_end, right.padded))
+    what = left.side, right.side, some, left.depth, left.chunk, ACROSS if shift is None else shift
+    records = tuple(fold.record for fold in aimed)
+    if isinstance(left.side, screens.DigitSide | screens.TileCodeSide):
+        screens.screen_tiles(*what, _gates(aimed), records, workspace.partial_f32, workspace.sums)
+    else:
+        screens.screen_tile(*what, _gates(aimed), records, workspace.partial_f32)
 
 
 def _gates(aimed: Sequence[Any]) -> screens.Gates:

@@ -10,6 +10,18 @@ from numba.extending import overload
 
 from .compiling import compiled, part
 from .folds import fold_all
+from .micro_amx import AHEAD as TILES_AHEAD
+from .micro_amx import (
+    ROW_BYTES,
+    TILE,
+    TILE_BYTES,
+    begin_tiles,
+    bound_codes,
+    combine_digits,
+    end_tiles,
+    multiply_codes,
+    multiply_digits,
+)
 from .micro_f32 import AHEAD, COLUMNS, LANES, ROWS, UNIT, multiply_block
 from .micro_i8 import PRODUCT, bound_block
 
@@ -26,6 +38,8 @@ FEW_BLOCKS = 12
 UNSEEN = 7
 # Words of a cache block's rows up to which they stay in L2 while all columns go by: half of 2 MiB.
 STAYING = 2**18
+# The bits of TILE rows, of which each stands for ROWS.
+BOTH = np.uint64((1 << max(1, TILE // ROWS)) - 1)
 assert UNIT // ROWS * (CACHE_COLUMNS // COLUMNS) < 64, "a strip's blocks are counted in 64 bits"
 
 
@@ -47,6 +61,31 @@ class CodeSide(NamedTuple):
     gaps: bool
     terms: Any  # float32, 3 x padded: scales, slacks, residual lengths
     starts: Any  # int32 a row: what its products with the other side's offset add up to
+
+
+class DigitSide(NamedTuple):
+    """The packed rows on one side of a tile, in digits, as rows and as columns."""
+
+    rows: Any  # int8, see `digits`
+    columns: Any
+    scales: Any  # float32, padded
+    padded: int
+    squares: Any
+    gaps: bool
+    bytes: int = ROW_BYTES  # of a row, a step
+    turns: int = UNIT // TILE  # multiplications that a strip takes, for TILE columns
+
+
+class TileCodeSide(NamedTuple):
+    """The codes of the rows on one side of a tile, as tile registers have them, and their terms."""
+
+    codes: Any  # int8
+    padded: int
+    squares: Any
+    gaps: bool
+    terms: Any  # float32, 3 x padded, as in CodeSide
+    bytes: int = TILE_BYTES
+    turns: int = 1
 
 
 class Tile(NamedTuple):
@@ -83,21 +122,21 @@ def cache_blocks(tile, depth, chunk):
 
 
 @part
-def next_panels(left, right, tile, block, depth, chunk):
+def next_panels(left, right, tile, block, depth, chunk, words):
     """Return where the panels of the chunk after one of a cache block begin, on both sides.
 
-    Between them is the step in which to ask for the rows': 0 if these are in L2 already.
+    Between them is whether to ask for the rows', which may be in L2 already.  A row has so many
+    `words` a depth, or a step; so much are places multiplied by.
     """
     row, row_end, column, start = block
-    length = min(chunk, depth - start)
-    step = 0 if (row_end - row) * depth <= STAYING else AHEAD * length
-    start += length
+    away = (row_end - row) * depth * words > STAYING
+    start += min(chunk, depth - start)
     if start == depth:
         column, start = column + CACHE_COLUMNS, 0
         if column >= tile.column_end and row_end < tile.row_end:
-            row, column, step = row_end, tile.column, AHEAD * length
+            row, column, away = row_end, tile.column, True
     length = min(chunk, depth - start)
-    return start * left.padded + row * length, step, start * right.padded + column * length
+    return start * left.padded + row * length, away, start * right.padded + column * length
 
 
 @njit(inline="always")
@@ -230,9 +269,10 @@ def screen_tile(left, right, tile, depth, chunk, shift, gates, folds, scratch):
         column_end = min(column + CACHE_COLUMNS, tile.column_end)
         length = min(chunk, depth - start)
         last = start + length == depth
-        a_ahead, a_step, b_ahead = next_panels(
-            left, right, tile, (row, row_end, column, start), depth, chunk
+        a_ahead, away, b_ahead = next_panels(
+            left, right, tile, (row, row_end, column, start), depth, chunk, 1
         )
+        step = AHEAD * length
         for strip in range(row, row_end, UNIT):
             strip_end = min(strip + UNIT, row_end)
             first = first_column(strip, column, shift)
@@ -248,7 +288,7 @@ def screen_tile(left, right, tile, depth, chunk, shift, gates, folds, scratch):
                     if multiply(left, right, at, start, length, last, unseen > 0, gates, scratch):
                         stored |= block
                     block <<= np.uint64(1)
-                    a_ahead, b_ahead = a_ahead + a_step, b_ahead + AHEAD * length
+                    a_ahead, b_ahead = a_ahead + step * away, b_ahead + step
             if not last or not stored:
                 continue
             if unseen:
@@ -259,5 +299,106 @@ def screen_tile(left, right, tile, depth, chunk, shift, gates, folds, scratch):
                 left, right, strip, strip_end, first, column_end, shift, stored, folds, scratch,
                 (strip - row) * CACHE_COLUMNS + first - column,
                 strip - tile.row, first - tile.column,
+            ):  # fmt: skip
+                return
+
+
+def settle(
+    left, right, strip, strip_end, column, start, length, gates, i, j, scratch, at, sums, ahead
+):
+    """Write the values of a strip's rows and TILE columns to the scratch, by tile registers.
+
+    Returns a bit for each ROWS of them: whether one may reach its gate.  `i` and `j` are the tile's
+    row and column, and `ahead` is what to ask for meanwhile.
+    """
+    raise TypeError("settle: must be called by compiled code, which chooses its body by type")
+
+
+def _settle_digits(
+    left, right, strip, strip_end, column, start, length, gates, i, j, scratch, at, sums, ahead
+):  # fmt: skip
+    b_at = (start * right.padded + column * length) * ROW_BYTES
+    a_ahead, b_ahead, step = ahead
+    reached = np.uint64(0)
+    for r in range(strip, strip_end, TILE):
+        a_at, down = (start * left.padded + r * length) * ROW_BYTES, r - strip
+        multiply_digits(
+            left.rows, a_at, right.columns, b_at, length, sums,
+            a_ahead + down // TILE * step, b_ahead + down // TILE * step,
+        )  # fmt: skip
+        if combine_digits(
+            sums, left.scales, r, right.scales, column, start,
+            scratch, at + down * CACHE_COLUMNS, CACHE_COLUMNS,
+            gates.mask, gates.rows, i + down, gates.columns, j,
+        ):  # fmt: skip
+            reached |= BOTH << np.uint64(down // ROWS)
+    return reached
+
+
+def _settle_codes(
+    left, right, strip, strip_end, column, start, length, gates, i, j, scratch, at, sums, ahead
+):  # fmt: skip
+    apart, reached = TILE * length * TILE_BYTES, np.uint64(0)
+    multiply_codes(
+        left.codes, strip * length * TILE_BYTES, apart,
+        right.codes, column * length * TILE_BYTES, length, sums, ahead[0], ahead[1],
+    )  # fmt: skip
+    for down in range(0, strip_end - strip, TILE):
+        if bound_codes(
+            sums, down * TILE, left.terms, strip + down, left.padded,
+            right.terms, column, right.padded,
+            scratch, at + down * CACHE_COLUMNS, CACHE_COLUMNS,
+            gates.mask, gates.rows, i + down, gates.columns, j,
+        ):  # fmt: skip
+            reached |= BOTH << np.uint64(down // ROWS)
+    return reached
+
+
+@overload(settle, inline="always")
+def _choose_settle(
+    left, right, strip, strip_end, column, start, length, gates, i, j, scratch, at, sums, ahead
+):  # fmt: skip
+    return _settle_digits if left.instance_class is DigitSide else _settle_codes
+
+
+@compiled
+def screen_tiles(left, right, tile, depth, chunk, shift, gates, folds, scratch, sums):
+    """Do as `screen_tile` does, by tile registers; `depth` and `chunk` are in steps.
+
+    All values leave the registers, and strips that may matter are folded.
+    """
+    for row, row_end, column, start in cache_blocks(tile, depth, chunk):
+        column_end = min(column + CACHE_COLUMNS, tile.column_end)
+        length = min(chunk, depth - start)
+        a_ahead, away, b_ahead = next_panels(
+            left, right, tile, (row, row_end, column, start), depth, chunk, left.bytes // 4
+        )
+        a_ahead, b_ahead = a_ahead * left.bytes, b_ahead * left.bytes
+        step = TILES_AHEAD * length
+        for strip in range(row, row_end, UNIT):
+            strip_end = min(strip + UNIT, row_end)
+            first, lines = first_column(strip, column, shift), -((strip - strip_end) // ROWS)
+            stored, place = np.uint64(0), np.uint64(0)
+            at = (strip - row) * CACHE_COLUMNS - column
+            begin_tiles()
+            for c in range(first, column_end, COLUMNS):
+                reached = np.uint64(0)
+                for beside in range(c, min(c + COLUMNS, column_end), TILE):
+                    reached |= settle(
+                        left, right, strip, strip_end, beside, start, length,
+                        gates, strip - tile.row, beside - tile.column,
+                        scratch, at + beside, sums, (a_ahead, b_ahead, step),
+                    )  # fmt: skip
+                    a_ahead += left.turns * step * away
+                    b_ahead += left.turns * step
+                reached &= (np.uint64(1) << np.uint64(lines)) - np.uint64(1)
+                stored |= reached << place
+                place += np.uint64(lines)
+            end_tiles()
+            if start + length < depth or not stored:
+                continue
+            if not fold_stored(
+                left, right, strip, strip_end, first, column_end, shift, stored, folds, scratch,
+                at + first, strip - tile.row, first - tile.column,
             ):  # fmt: skip
                 return

@@ -185,6 +185,9 @@ class RanksFold(_TileFold):
             return
         bound = max(error)
         if bound not in self._records:
+            # Two at most: of cosines, and of a tile's values, whose bound may rise.
+            for other in self._records.keys() - {0.0}:
+                del self._records[other]
             self._records[bound] = self._record(bound)
         self.record = self._records[bound]
 

@@ -85,6 +85,7 @@ class Units:
     RELATIVE: ClassVar[float] = 0.0
     # Of an entry's product, on the average: in which order cuBLAS adds is not known.
     roundings: ClassVar[float] = inf
+    lost: ClassVar[None] = None
 
     def count_roundings(self, start: int, rows: int) -> None:
         """Do nothing."""

@@ -55,9 +55,13 @@ class Screens:
     def __init__(self, team: Team) -> None:
         self._team, self.coder = team, HalfCoder(team)
 
-    def rehearse(self, folds: list[Any], dtypes: tuple[Any, ...], coded: bool) -> None:
+    def rehearse(self, folds: list[Any], dtypes: tuple[Any, ...], depth: int, coded: bool) -> None:
         """Do nothing: kernels are compiled, or found in CuPy's cache, when they are launched."""
-        del folds, dtypes, coded
+        del folds, dtypes, depth, coded
+
+    def cost(self, depth: int) -> float:
+        """Return what a pair of unit rows costs, in float32 multiply-adds."""
+        return depth
 
     def chain(self, depth: int, certain: bool = True) -> int:
         """Return the roundings that a float32 product goes through, by any order or by parts."""
