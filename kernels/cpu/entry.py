@@ -102,7 +102,8 @@ def keep_best(
     if len(cosines) <= _HANDFUL:
         reference.keep_best(groups, keys, cosines, magnitude, best, best_keys)
         return
-    lists.keep_best(groups, keys, cosines, -1.0 if magnitude else 1.0, best, best_keys)
+    sign = -1.0 if magnitude else 1.0
+    lists.keep_best(groups, keys, cosines, sign, 0, len(best), best, best_keys)
 
 
 def sort_lists(best: Any, best_keys: Any, magnitude: bool) -> None:

@@ -40,9 +40,14 @@ def sift(heap, heap_keys, place, size, cosine, key, sign):
 
 
 @compiled
-def keep_best(groups, keys, cosines, sign, best, best_keys):
-    """Let each pair into its group's list if it is better than the worst there."""
+def keep_best(groups, keys, cosines, sign, first, end, best, best_keys):
+    """Let each pair into its group's list if it is better than the worst there.
+
+    Those of groups from `first` to before `end`; others are passed over.
+    """
     for p in range(cosines.size):
+        if not first <= groups[p] < end:
+            continue
         heap, heap_keys = best[groups[p]], best_keys[groups[p]]
         if worse(heap[0], heap_keys[0], cosines[p], keys[p], sign):
             sift(heap, heap_keys, 0, heap.size, cosines[p], keys[p], sign)

@@ -20,6 +20,7 @@ What the engine holds, with the array module as what the loader's device says:
     packed           unit rows in float32 and float16
     values           tiles as folds look at them       gates      what values must reach
     tile_folds       folds                screening    screens       deciding   decisions
+    hosts            lists of the best, by the host's threads
     moments          sums of products     rates        how fast a device multiplies and copies
     model            how fast it should be
     entry            all of these: what the table of backends points at

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from functools import cache
 from math import isqrt
@@ -14,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import reference
 from ..records import Footprint, Limits
 from . import deciding, inputs, loader, moments, resident, tile_folds
+from .hosts import Hosts
 from .packed import UNIT, Halves, Units
 from .screening import Screens
 from .team import Team
@@ -83,7 +82,7 @@ class Cuda:
 
     def __init__(self, numbers: Sequence[int | None]) -> None:
         self._team = team = Team([module_on(number) for number in numbers])
-        self.screens = Screens(team)
+        self.screens, self._hosts = Screens(team), Hosts()
         self.BestFold = _Kind(team, tile_folds.BestFold)
         self.RanksFold = _Kind(team, tile_folds.RanksFold)
         self.TotalFold = _Kind(team, tile_folds.TotalFold)
@@ -101,6 +100,7 @@ class Cuda:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._hosts.close()
         self._team.__exit__(kind, error, trace)
 
     @property
@@ -203,18 +203,8 @@ class Cuda:
         self, groups: Any, keys: Any, cosines: Any, magnitude: bool, best: Any, best_keys: Any
     ) -> None:
         """Let each pair into its group's list, in place: k best cosines and keys (-1: empty)."""
-        _host_lists().keep_best(groups, keys, cosines, magnitude, best, best_keys)
+        self._hosts.keep_best(groups, keys, cosines, magnitude, best, best_keys)
 
     def sort_lists(self, best: Any, best_keys: Any, magnitude: bool) -> None:
         """Sort lists in place, the best first and empty slots last."""
-        _host_lists().sort_lists(best, best_keys, magnitude)
-
-
-@cache
-def _host_lists() -> Any:
-    """Return what keeps lists on the host: compiled, unless Numba is switched off."""
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
-        return reference
-    from ..cpu import entry
-
-    return entry
+        self._hosts.sort_lists(best, best_keys, magnitude)
