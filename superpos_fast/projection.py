@@ -51,9 +51,9 @@ _SAMPLE_TILES = 16
 _CONCENTRATED, _PROJECTED_WORK = 2.0, 2 * 10**10
 
 # What things cost, in float32 multiply-adds: a pair of codes beside its entries; a listed pair,
-# beside so many for each of its entries; an entry coded for one side.  A listed pair took 13,000,
-# 14,000, 20,600 and 26,900 at d = 64, 128, 384 and 768: `python -m bench.screens --costs`.
-_PAIR_COST, _LISTED_COST, _LISTED_ENTRY_COST, _CODING_COST = 8.0, 12000.0, 20.0, 60.0
+# beside so many for each of its entries; an entry coded or packed for one side.  A listed pair took
+# 13,000, 14,000, 20,600 and 26,900 at d = 64, 128, 384 and 768: `python -m bench.screens --costs`.
+_PAIR_COST, _LISTED_COST, _LISTED_ENTRY_COST, _CODING_COST = 8.0, 12000.0, 20.0, 100.0
 # Codes are taken where they promise to cost at most so much of what float32 does.  With .9 the ten
 # nearest of 8192 x 384 random rows took as long as without, or longer.
 _WORTHWHILE = 0.84
@@ -374,18 +374,21 @@ class _Sample:
         if coding.directions is not None:
             codes += self._depth * count * self._lines
         # What reaches its gate is listed whatever the bounds are.
-        least = codes + float(self.uncoded.mean()) - self._screens.cost(self._depth)
+        product = self._screens.cost(self._depth) + self._packing
+        least = codes + float(self.uncoded.mean()) - product
         if least >= most:
             return least
         # A tile of which more is left open goes to float32 instead.
-        bounds = self._bounds(coding)
+        bounds, packing = self._bounds(coding), 0.0
         for share, gates, room in self._turns:
             if codes > 2.0 * most:
                 break
             shares = self._shares(bounds, gates)
-            costs = np.where(shares <= room, self._listed_cost * shares, self.uncoded)
+            fit = shares <= room
+            costs = np.where(fit, self._listed_cost * shares, self.uncoded - self._packing)
             codes += share * float(costs.mean())
-        return codes
+            packing = max(packing, 0.0 if fit.all() else self._packing)
+        return codes + packing
 
     @cached_property
     def uncoded(self) -> Any:
@@ -393,7 +396,13 @@ class _Sample:
         shares: Any = self._share
         if shares is None:
             shares = self._shares(self._strength(self._cosines), self._turns[-1][1])
-        return np.asarray(self._screens.cost(self._depth) + self._listed_cost * shares)
+        product = self._screens.cost(self._depth) + self._packing
+        return np.asarray(product + self._listed_cost * shares)
+
+    @property
+    def _packing(self) -> float:
+        """What it costs a pair that rows are packed uncoded."""
+        return _CODING_COST * self._depth * self._lines
 
     @property
     def _listed_cost(self) -> float:

@@ -96,8 +96,10 @@ class _Walk:
         if asked is not None:
             choice = choose_coding(self.problem, screens, asked, self._striped)
         last = Float32Screen(
-            self.problem, screens, self.reductions, self.decide_listed, eager=choice is None
-        )
+            self.problem, screens, self.reductions, self.decide_listed,
+            # Lists that begin with stripes know no gates, which codes must have.
+            eager=choice is None or (self._striped and asked is not None and asked.of_each),
+        )  # fmt: skip
         if asked is None or choice is None:
             if whole:
                 # Stripes are for codes: of large tiles alone fewer pairs are left to be decided.

@@ -246,7 +246,7 @@ def test_digits_are_the_rows(depth, kind, seed):
     assert not values[17].any()
     rests = np.linalg.norm(units - values[:53, :depth], axis=1)
     rest, last, largest = side.lost
-    assert rest == pytest.approx(rests.max(), rel=1e-5, abs=1e-15)
+    assert rests.max() <= rest <= rests.max() + scales.max() * math.sqrt(depth) * 2.0**-29
     last_digits = np.linalg.norm(found[2], axis=1) * scales / 65536
     assert last == pytest.approx(last_digits.max(), rel=1e-6)
     assert largest == scales.max()

@@ -23,7 +23,6 @@ from math import ceil
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from ..records import DIGIT_DEPTHS
 from . import screens
@@ -36,6 +35,9 @@ from .rows import scaled, scaling
 # The largest number of digits: three of 127.
 _LARGEST = (127 << 16) + (127 << 8) + 127
 _BASE = 2.0**16
+_HALVES = np.int32(0x808080)
+_MAGNITUDE = np.int64(0x7FFFFFFFFFFFFFFF)
+_COARSE = 14
 # Words of four digits that a row takes for a step, on one side.
 _WORDS = ROW_BYTES // 4
 # What a pair costs in float32 multiply-adds, and in each depth.  Both follow from `pairs` of 8192
@@ -70,48 +72,48 @@ def row_bytes(depth: int) -> int:
     return 2 * ROW_BYTES * packed_steps(depth)[0] + 4
 
 
-@njit(inline="always")
-def digit(number):
-    """Return a number's last digit, from -128 to 127, and the number without it."""
-    last = np.int32(((number + np.int32(128)) & np.int32(255)) - np.int32(128))
-    return last, np.int32((number - last) >> np.int32(8))
-
-
 @part
 def split(numbers, lane, panel, start, steps):
     """Write digits of a row's numbers as row `lane` of a chunk's tiles; return the last's squares.
 
-    `panel` is the chunk's, (steps, DIGITS, TILE, TILE_BYTES).
+    `panel` is the chunk's, (steps, DIGITS, TILE, TILE_BYTES).  With 128 added to each digit they
+    are the bytes of a number.
     """
     total = np.int64(0)
     for step in range(steps):
-        first, second, third = panel[step, 0, lane], panel[step, 1, lane], panel[step, 2, lane]
-        some = numbers[(start + step) * TILE_BYTES : (start + step + 1) * TILE_BYTES]
-        squares = np.int32(0)
+        some = numbers[(start + step) * TILE_BYTES :][:TILE_BYTES]
+        for digit in range(DIGITS):
+            shift = np.int32(8 * (DIGITS - 1 - digit))
+            line = panel[step, digit, lane]
+            for k in range(TILE_BYTES):
+                line[k] = np.int8((np.int32(some[k] + _HALVES) >> shift) - 128)
         for k in range(TILE_BYTES):
-            last, number = digit(some[k])
-            middle, number = digit(number)
-            first[k], second[k], third[k] = number, middle, last
-            squares += last * last
-        total += squares
+            last = np.int32((np.int32(some[k] + _HALVES) & 255) - 128)
+            total += last * last
     return total
 
 
 @part
-def fixed(units, width, numbers):
-    """Write a row's entries as numbers of digits; return its scale and the rest's length."""
-    top = 0.0
+def fixed(units, bits, width, numbers):
+    """Write a row's entries as numbers of digits; return its scale and the rest's length.
+
+    `bits` views the entries as integers, whose maximum vectorises, and has room for one more; so
+    do sums of integers, which gaps are made, rounded to 2^-_COARSE.
+    """
+    largest = np.int64(0)
     for k in range(width):
-        top = max(top, abs(units[k]))
-    scale = np.float32(top * (_BASE / _LARGEST * (1.0 + 2.0**-22)))
-    factor, square = _BASE / np.float64(scale), 0.0
+        largest = max(largest, bits[k] & _MAGNITUDE)
+    bits[width] = largest
+    scale = np.float32(units[width] * (_BASE / _LARGEST * (1.0 + 2.0**-22)))
+    factor, square = _BASE / np.float64(scale), np.int64(0)
     for k in range(width):
         exact = units[k] * factor
-        number = np.int32(np.rint(exact))
-        numbers[k] = number
-        gap = exact - number
+        whole = np.rint(exact)
+        numbers[k] = np.int32(whole)
+        gap = np.int32((exact - whole) * 2.0**_COARSE)
         square += gap * gap
-    return np.float64(scale), math.sqrt(square) / factor
+    rest = (math.sqrt(square) + math.sqrt(width)) * 2.0**-_COARSE / factor
+    return np.float64(scale), rest
 
 
 @part
@@ -129,12 +131,13 @@ def turn(rows, columns, tiles):
 @compiled
 def pack_digits(
     block, exponents, squares, rows, columns, padded, first, steps, chunk, scales,
-    units, numbers,
+    units, bits, numbers,
 ):  # fmt: skip
     """Pack rows as digits of unit vectors, as rows first, first + 1, ... of `padded` rows.
 
     `rows` and `columns` are the two sides' storage, int32; `scales` float32, a row.  Scratch:
-    `units` float64 and `numbers` int32, a row's whole steps, zero behind its entries.  Returns the
+    `units` float64 and `bits`, the same as int64, a row and one entry; `numbers` int32, a row's
+    whole steps, zero behind its entries.  Returns the
     largest length of a rest, of last digits, and the largest scale.
     """
     count, width = block.shape
@@ -152,7 +155,7 @@ def pack_digits(
                 inverse = 1.0 / np.sqrt(squares[i])
                 for k in range(width):
                     units[k] = scaled(block[i, k], one, two, least) * inverse
-                scale, left = fixed(units, width, numbers)
+                scale, left = fixed(units, bits, width, numbers)
             if lane < lines:
                 scales[first + i] = scale
             total = np.int64(0)
@@ -201,7 +204,7 @@ class Digits:
 
     def fill(self, block: Any, exponents: Any, squares: Any, start: int) -> None:
         """Pack a block whose first row is row `start`, a multiple of TILE, of these rows."""
-        entries = self.depth * TILE_BYTES
+        units = np.empty(block.shape[1] + 1)
         found = pack_digits(
             frozen(block),
             exponents,
@@ -212,8 +215,9 @@ class Digits:
             self.depth,
             self.chunk,
             self._scales,
-            np.zeros(entries),
-            np.zeros(entries, np.int32),
+            units,
+            units.view(np.int64),
+            np.zeros(self.depth * TILE_BYTES, np.int32),
         )
         with self._lock:
             rest, last, scale = map(max, self.lost, found)
