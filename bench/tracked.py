@@ -21,7 +21,7 @@ import numpy as np
 from bench import calls
 from bench.inputs import mcfarland, random_vectors
 from bench.roofline import share_of_peak, table, target, usable_threads, useful_flops
-from superpos_fast.kernels.cpu import micro_f32, micro_i8
+from superpos_fast.kernels.cpu import micro_amx, micro_f32, micro_i8
 
 
 def moment_flops(n: int, d: int) -> int:
@@ -76,6 +76,7 @@ TRACKED = {
 # Xeon, AVX-512       0.62 - 0.81 0.51 - 0.61 (m)  0.21 - 0.28   0.14 - 0.19   1.9 - 2.9
 # Zen 4               0.85        0.57             0.31 - 0.40   0.21 - 0.27   2.2 - 3.0
 # EPYC 7003, AVX2     0.86        0.57             0.31 - 0.40   0.21 - 0.27   1.6 - 1.8
+# Xeon, tiles (AMX)   1.3 - 1.6   0.9 - 1.1        0.29          0.19          4.2 - 6.3
 #
 # (m): measured, screens that multiply 1.5 times.  On that Xeon the share of the screened call moves
 # by half within minutes, planted slowness included (1.6 to 2.25): its floor sees what halves it,
@@ -87,6 +88,7 @@ FLOORS = (
     ("avx2", "", {FLOAT32: 0.62, FLOAT64: 0.25, SCREENED: 1.20}),
 )
 SCREENED_IN_HALVES = 1.10
+IN_TILES = {FLOAT32: 1.0, SCREENED: 3.0}
 PATIENCE = 15.0  # seconds of rounds
 
 
@@ -97,6 +99,8 @@ def floors() -> dict[str, float]:
         if registers == micro_f32.REGISTERS.name and target().cpu.startswith(processor):
             if product is None:
                 return {name: floor for name, floor in found.items() if name != SCREENED}
+            if micro_amx.tiles_allowed():
+                return found | IN_TILES
             return found | ({SCREENED: SCREENED_IN_HALVES} if product.sums_halves else {})
     return {}
 

@@ -92,6 +92,8 @@ class _Walk:
         self._head = head_start(self.problem, screens, asked) if ahead else None
         if self._head is not None:
             self._striped = False
+            # Lists that are made anew are few rows', which are packed one by one, not in digits.
+            self._rehearse(screens, folds, coded=False, depth=1)
         choice = None
         if asked is not None:
             choice = choose_coding(self.problem, screens, asked, self._striped)
@@ -110,10 +112,13 @@ class _Walk:
             self.decide_listed(asked, Listed(*choice.close))
         return [CodeScreen(self.problem, screens, asked, self.decide_listed, choice.coding), last]
 
-    def _rehearse(self, screens: Screens, folds: list[Any], *, coded: bool) -> None:
+    def _rehearse(
+        self, screens: Screens, folds: list[Any], *, coded: bool, depth: int | None = None
+    ) -> None:
+        depth = self.problem.depth if depth is None else depth
         dtypes = tuple(working_type(side.dtype) for side in (self.rows, self.columns))
         with self.problem.starting():
-            screens.rehearse(folds, dtypes, self.problem.depth, coded)
+            screens.rehearse(folds, dtypes, depth, coded)
 
     def through(self, stages: Sequence[Screen]) -> None:
         """Go through the tiles that are not done yet, group by group, and each through the stages.

@@ -71,7 +71,7 @@ def _rehearsed(
             some = digits.Digits(digits.room(UNIT, 8), squares, 0, 8)
             some.fill(block, exponents, squares, 0)
         screen(Workspace(), some, some, (0, 2, 0, 2), 0, [kind.rehearsing() for kind in kinds])
-    if not in_digits or kinds == (BestFold,):  # of which some lists may be made anew
+    else:
         screen(Workspace(), units, units, (0, 2, 0, 2), 0, [kind.rehearsing() for kind in kinds])
     if coded and coder is not None:
         left, right = (
