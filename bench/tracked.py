@@ -76,7 +76,7 @@ TRACKED = {
 # Xeon, AVX-512       0.62 - 0.81 0.51 - 0.61 (m)  0.21 - 0.28   0.14 - 0.19   1.9 - 2.9
 # Zen 4               0.85        0.57             0.31 - 0.40   0.21 - 0.27   2.2 - 3.0
 # EPYC 7003, AVX2     0.86        0.57             0.31 - 0.40   0.21 - 0.27   1.6 - 1.8
-# Xeon, tiles (AMX)   1.3 - 1.6   0.9 - 1.1        0.29          0.19          4.2 - 6.3
+# Xeon, tiles (AMX)   1.29 - 1.43 0.86 - 0.95      0.25 - 0.29   0.17 - 0.19   4.9 - 6.0
 #
 # (m): measured, screens that multiply 1.5 times.  On that Xeon the share of the screened call moves
 # by half within minutes, planted slowness included (1.6 to 2.25): its floor sees what halves it,

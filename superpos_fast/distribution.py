@@ -310,8 +310,8 @@ def mean_cosine(
         Refuse rows of zeros, or leave them out.
     **execution
         How to compute (see `Execution`); the last bits may depend on the plan that `memory` and
-        `threads` lead to, and on the processors that have computed
-        parts of it.  ``checkpoint`` and ``shard`` only where there is a pair loop.
+        `threads` lead to, and on the processors that have computed parts of it.  ``checkpoint`` and
+        ``shard`` only where there is a pair loop.
 
     Returns
     -------

@@ -374,8 +374,7 @@ class _Sample:
         if coding.directions is not None:
             codes += self._depth * count * self._lines
         # What reaches its gate is listed whatever the bounds are.
-        product = self._screens.cost(self._depth) + self._packing
-        least = codes + float(self.uncoded.mean()) - product
+        least = codes + float(self.uncoded.mean()) - self._product
         if least >= most:
             return least
         # A tile of which more is left open goes to float32 instead.
@@ -396,8 +395,12 @@ class _Sample:
         shares: Any = self._share
         if shares is None:
             shares = self._shares(self._strength(self._cosines), self._turns[-1][1])
-        product = self._screens.cost(self._depth) + self._packing
-        return np.asarray(product + self._listed_cost * shares)
+        return np.asarray(self._product + self._listed_cost * shares)
+
+    @property
+    def _product(self) -> float:
+        """What a pair's product costs uncoded, with the packing for it."""
+        return float(self._screens.cost(self._depth)) + self._packing
 
     @property
     def _packing(self) -> float:

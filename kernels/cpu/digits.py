@@ -40,8 +40,9 @@ _MAGNITUDE = np.int64(0x7FFFFFFFFFFFFFFF)
 _COARSE = 14
 # Words of four digits that a row takes for a step, on one side.
 _WORDS = ROW_BYTES // 4
-# What a pair costs in float32 multiply-adds, and in each depth.  Both follow from `pairs` of 8192
-# rows, which took .0130 s in digits and .0121 in float32 at d = 32, .0140 and .0153 at 48, .0140
+# What a pair costs in float32 multiply-adds, and in each depth.  Both follow from
+# `pairs(rows, cosine=0.9, screen="off")` of 8192, with `DIGIT_DEPTHS` as it is, of all and of none,
+# which took .0130 s in digits and .0121 in float32 at d = 32, .0140 and .0153 at 48, .0140
 # and .0184 at 64, .0305 and .0571 at 256, .0855 and .1629 at 768, .563 and .853 at 4096, and so do
 # the depths from which on digits are taken; up to which, from their bound: of the worst rows beyond
 # it is above what `mean_cosine` states.

@@ -40,12 +40,14 @@ WEIGHTS = 4
 SUMS = WEIGHTS * TILE * TILE
 # So many times TILE rows of codes are multiplied at once.
 ABREAST = UNIT // TILE
+# Its cost is an estimate, from the instruction's rate beside that of multiply-adds.
 CODES = Product("", TILE_BYTES, frozenset({"amx-tile", "amx-int8"}), 127, 127, "", cost=0.05)
 # Bytes a step that are brought into L2 meanwhile, on either side: so a cache block of 192 rows asks
 # for all of its next columns.
 AHEAD = 256
 # Digits of a step are multiplied row digit by row digit, so that one register has room for these;
-# of one sum products lie apart, as each waits 52 cycles for the one before.
+# of one sum products lie apart, as each waits for the one before (52 cycles by Intel's optimization
+# manual).
 _PRODUCTS = (((0, 0), (1, 1), (2, 2)), ((0, 1), (1, 2), (2, 3)), ((0, 2), (1, 3)))
 _ROW, _COLUMNS = WEIGHTS, (WEIGHTS + 1, WEIGHTS + 2, WEIGHTS + 3)
 
@@ -121,10 +123,10 @@ def _load(builder: Any, register: int, data: Any, at: Any) -> None:
     _call(builder, "tileloadd64", register, builder.gep(data, [at]), index(TILE_BYTES))
 
 
-def _store_all(builder: Any, registers: int, sums: Any, at: Any) -> None:
+def _store_all(builder: Any, registers: int, sums: Any) -> None:
     """Emit: store the first registers, one by one."""
     for register in range(registers):
-        place = builder.gep(sums, [builder.add(at, index(register * TILE * TILE))])
+        place = builder.gep(sums, [index(register * TILE * TILE)])
         data = builder.bitcast(place, _POINTER)
         _call(builder, "tilestored64", register, data, index(TILE_BYTES))
 
@@ -155,7 +157,7 @@ def multiply_digits(typing, a, a_at, b, b_at, steps, sums, a_ahead, b_ahead):
                 _load(builder, _ROW, a, place(args[1], k, digit))
                 for other, weight in products:
                     _call(builder, "tdpbssd", weight, _ROW, _COLUMNS[other])
-        _store_all(builder, WEIGHTS, sums, index(0))
+        _store_all(builder, WEIGHTS, sums)
         return context.get_dummy_value()
 
     at = types.int64
@@ -163,32 +165,34 @@ def multiply_digits(typing, a, a_at, b, b_at, steps, sums, a_ahead, b_ahead):
 
 
 @intrinsic
-def multiply_codes(typing, a, a_at, a_step, b, b_at, steps, sums, a_ahead, b_ahead):
+def multiply_codes(typing, a, a_at, b, b_at, steps, sums, a_ahead, b_ahead):
     """Write the products of ABREAST times TILE rows' codes and TILE columns' to `sums`, one by one.
 
-    Rows come `a_step` bytes after each other, TILE at a time.  All else is as for digits, of which
-    there is one.
+    TILE rows' steps lie together.  All else is as for digits, of which there is one.
     """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        a, b, sums = (array_data(context, builder, signature, args, n) for n in (0, 3, 6))
+        a, b, sums = (array_data(context, builder, signature, args, n) for n in (0, 2, 5))
         column, row = ABREAST, ABREAST + 1
         for number in range(ABREAST):
             _call(builder, "tilezero", number)
-        with depth_loop(builder, args[5], 1, []) as (k, _):
-            _ask_ahead(builder, ((a, args[7]), (b, args[8])), k)
-            step = builder.mul(k, index(TILE * TILE_BYTES))
-            _load(builder, column, b, builder.add(args[4], step))
+        with depth_loop(builder, args[4], 1, []) as (k, _):
+            _ask_ahead(builder, ((a, args[6]), (b, args[7])), k)
+
+            def place(at: Any, step: Any) -> Any:
+                return builder.add(at, builder.mul(step, index(TILE * TILE_BYTES)))
+
+            _load(builder, column, b, place(args[3], k))
             for number in range(ABREAST):
-                apart = builder.mul(args[2], index(number))
-                at = builder.add(args[1], builder.add(apart, step))
+                step = builder.add(builder.mul(args[4], index(number)), k)
+                at = place(args[1], step)
                 _load(builder, row + number, a, at)
                 _call(builder, "tdpbssd", number, row + number, column)
-        _store_all(builder, ABREAST, sums, index(0))
+        _store_all(builder, ABREAST, sums)
         return context.get_dummy_value()
 
     at = types.int64
-    return types.void(a, at, at, b, at, at, sums, at, at), emit
+    return types.void(a, at, b, at, at, sums, at, at), emit
 
 
 def _settle(builder: Any, value_of: Any, c: Any, c_at: Any, c_stride: Any, gates: Any) -> Any:

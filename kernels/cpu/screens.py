@@ -338,9 +338,9 @@ def _settle_digits(
 def _settle_codes(
     left, right, strip, strip_end, column, start, length, gates, i, j, scratch, at, sums, ahead
 ):  # fmt: skip
-    apart, reached = TILE * length * TILE_BYTES, np.uint64(0)
+    reached = np.uint64(0)
     multiply_codes(
-        left.codes, strip * length * TILE_BYTES, apart,
+        left.codes, strip * length * TILE_BYTES,
         right.codes, column * length * TILE_BYTES, length, sums, ahead[0], ahead[1],
     )  # fmt: skip
     for down in range(0, strip_end - strip, TILE):

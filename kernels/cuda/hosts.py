@@ -1,7 +1,6 @@
 """Lists of the best pairs, which are the host's: many at once, by several of its threads.
 
-A device lists a million pairs in the time that one thread of the host takes for some ten thousand,
-most of which it waits for memory.
+One thread is far slower to let pairs into lists than a device is to find them.
 """
 
 from __future__ import annotations
@@ -14,7 +13,9 @@ from typing import Any
 
 from .. import reference
 
-# Threads at most, and entries up to which one more is not worth while.
+# Threads at most, and entries up to which one more is not worth while: the ten nearest of
+# 65536 x 64 in `bench.device` took .122 s with one thread (H200), .074 with these, .093 with 2^16
+# entries.
 _THREADS, _ENTRIES = min(8, os.cpu_count() or 1), 2**14
 
 
@@ -66,8 +67,7 @@ class Hosts:
         if self._others is None:
             self._others = ThreadPoolExecutor(_THREADS, "superpos_fast lists")
         cuts = [lists * part // parts for part in range(parts + 1)]
-        for done in self._others.map(work, cuts[:-1], cuts[1:]):
-            assert done is None
+        list(self._others.map(work, cuts[:-1], cuts[1:]))  # raises what a thread has raised
 
 
 @cache

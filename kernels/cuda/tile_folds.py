@@ -21,9 +21,9 @@ from .team import Team
 from .values import Cosines, Decider, Values
 
 # Peaks are found in so many groups of a line for each value that is asked for, and at least: the
-# k-th largest peak is then close to the k-th largest value.  By 4 groups instead of 2 the ten
-# nearest of 65536 x 64 took .85 of the time (H200), by 8 .79, but these take as much memory as k
-# lists of a line.
+# k-th largest peak is then close to the k-th largest value.  With 4 instead of 2 the ten
+# nearest of 65536 x 64 in `bench.device` took .85 of the time (H200), with 8 .77, for twice the
+# memory.
 _GROUPS_EACH, _FEWEST_GROUPS = 4, 8
 _LEAST_WIDTH = 8
 # Decided pairs from which those that reach their gates are sifted out on the device: an estimate,
