@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .normals import normals as normals
 from .records import Error, Footprint, Limits, Listed
 
 screens = None

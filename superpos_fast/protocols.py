@@ -290,6 +290,9 @@ class HostKernels(Kernels, Protocol):
     ) -> None:
         """Match rows of a sparse table along shortest augmenting paths, in place."""
 
+    def normals(self, seed: int, first: int, count: int, dtype: Any, /) -> Any:
+        """Return so many normals of the stream of a seed and a type, from number `first` on."""
+
 
 class Devices(Protocol):
     """Where kernels work that is not the host, entered for the time of a call.

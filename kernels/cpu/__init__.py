@@ -10,6 +10,7 @@ codes          rows as a few bits an entry            digits      as three times
 screens        tile walk of the screen                decisions   of the decision
 smooth_maximum sums of exponentials of squared cosines, and their gradient
 second_moment  sums of products of unit rows, and rows' energies in them
+normals        normal numbers by their place in a stream
 
 What the engine holds, NumPy arrays in and NumPy arrays out:
 

@@ -21,6 +21,7 @@ from .deciding import piece_side as piece_side
 from .deciding import scale as scale
 from .deciding import survey as survey
 from .moments import SecondMoment as SecondMoment
+from .normals import normals as normals
 from .smooth_pass import SmoothPass as SmoothPass
 from .smooth_pass import SmoothSets as SmoothSets
 from .smooth_pass import SmoothWorkspace as SmoothWorkspace

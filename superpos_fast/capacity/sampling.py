@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..closest import coherence
 from ..execution import Execution
-from ..generated import random_rows
+from ..generated import STREAM, random_rows
 from ..progress import reporting
 from ..results import ArrayRecord
 from ..vectors import check_count
@@ -150,9 +150,9 @@ def sample_coherence(
     wanted = check_count(trials, "trials", 1, _MOST_TRIALS)
     key = check_count(seed, "seed", 0, 2**64 - 1)
     allowed = resources_of(effort)
-    room = allowed.memory_for(count) // (4 * depth * _SHARE) // BLOCK * BLOCK
+    room = allowed.memory_for(count) // (4 * depth * _SHARE)
     options = quietly(effort)
-    run = {"sample_coherence": [count, depth, key], "numpy": np.__version__}
+    run = {"sample_coherence": [count, depth, key], "directions": STREAM}
     file = Progressed(checkpoint, "run", **run)
     _, saved = file.load()
     results = [(value, row) for value, row in saved.get("results", np.empty((0, 2))).tolist()]
@@ -181,4 +181,4 @@ def _maxima(n: int, d: int, seed: int, room: int, options: Execution) -> tuple[f
         return coherence(table, **options), coherence(first, table[1:], **options)
     parts = ((max(1, start), min(start + room, n)) for start in range(0, n, room))
     of_first = max(coherence(first, directions(d, seed, *part), **options) for part in parts)
-    return coherence(random_rows(n, d, seed=seed, block=BLOCK), **options), of_first
+    return coherence(random_rows(n, d, seed=seed), **options), of_first
