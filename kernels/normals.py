@@ -94,13 +94,9 @@ def _block(seed: int, number: int, dtype: Any) -> Any:
     kind = np.full_like(calls, dtype.itemsize)
     counter = [calls & _LOW, calls >> _HALF, kind, np.zeros_like(calls)]
     words = np.stack(philox(counter, (seed & 0xFFFFFFFF, seed >> 32)))
-    if dtype.itemsize == 4:
-        words = words.astype(np.uint32)
-    else:
-        words = words[::2] << _HALF | words[1::2]
-    return np.concatenate(
-        [some for u, v in zip(words[::2], words[1::2], strict=True) for some in pair(u, v, dtype)]
-    )
+    words = words.astype(np.uint32) if dtype.itemsize == 4 else words[::2] << _HALF | words[1::2]
+    pairs = zip(words[::2], words[1::2], strict=True)
+    return np.concatenate([some for u, v in pairs for some in pair(u, v, dtype)])
 
 
 def philox(counter: Sequence[Any], key: Sequence[int]) -> list[Any]:

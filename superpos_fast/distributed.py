@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import cycle, pairwise
+from itertools import cycle, pairwise, zip_longest
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,20 +29,21 @@ from .progress import Advance
 from .reductions import Reduction
 from .vectors import Look, Looked
 
-# A worker's next stretch is a sixth of what is left for it, but no less than a 48th of the whole:
-# first long ones, as each begins with some ms of dask's, last short ones, so that all end together
-# (`python -m bench.scale dask`).
-_PART, _LEAST = 6, 48
+# A worker's next stretch is a third of what is left for it, but no less than a 48th of the whole:
+# first long ones, as each takes some ms of dask's, last short ones, so that all end together.  In
+# `bench.scale dask` two workers were 1.83 times as fast as one, with a sixth 1.70 times; a half was
+# as good as a third, but of a slow worker's share three quarters would be under way at once.
+_PART, _LEAST = 3, 48
 # Multiply-adds that are enough for a stretch: some 10 s of a thread.
 _LONG = 5 * 10**11
-# Shares of the rows for each worker, that are looked at before.
-_SHARES = 2
 # Stretches under way for each worker: one more than it works on.
 _UNDER_WAY = 2
 # A checkpoint may be written when all workers have had so many long stretches.
 _ROUND = 4
 # Rounds at least.
 _ROUNDS = 4
+# States that are joined at a time, and their bytes: each task takes some ms of the scheduler's.
+_TOGETHER, _JOINED = 16, 2**22
 # What was sent may be lost so often before a stretch is done that was not done before.
 _LOSSES = 3
 
@@ -79,7 +80,7 @@ class Workers:
                 return here(source, name)
             place = next(n for n, side in enumerate(sides) if side is source)
             count, unit = source.shape[0], source.block or plan.read_rows
-            step = -(-count // (_SHARES * len(self._workers()) * unit)) * unit
+            step = -(-count // (len(self._workers()) * unit)) * unit
             shares = [range(n, min(n + step, count)) for n in range(0, count, step)]
             how = place, len(sides), plan, backend
             found = self._found(
@@ -151,6 +152,7 @@ class Workers:
         """Show the pairs that are not done yet to the reductions, stretch by stretch."""
         kinds = tuple((type(reduction), reduction.parameters) for reduction in reductions)
         question = worker.Question(kinds, precision)
+        together = _together(reductions)
 
         def send() -> _Sent:
             rows = [self._opened(side.name, side.source) for side in problem.vectors]
@@ -162,7 +164,7 @@ class Workers:
 
         sent = send()
         for lanes in self._rounds(problem, ledger, striped):
-            tree = _Tree(self._client, question, sent, send_again, lanes)
+            tree = _Tree(self._client, question, sent, send_again, lanes, together)
             known = tree.grown(advance)
             sent = tree.sent
             with ledger.passing(tree.done, known.pairs):
@@ -270,6 +272,13 @@ class _Batch:
     sent: _Sent
 
 
+def _together(reductions: Sequence[Reduction]) -> int:
+    """Return how many states to join at a time."""
+    states = [reduction.state() for reduction in reductions]
+    size: int = sum(array.nbytes for state in states for array in state.values())
+    return max(2, min(_TOGETHER, _JOINED // (size + 1)))
+
+
 def _setting(problem: Problem) -> worker.Setting:
     return worker.Setting(
         tuple(
@@ -286,7 +295,7 @@ def _setting(problem: Problem) -> worker.Setting:
 
 
 class _Tree:
-    """Stretches under way, and what is found of them joined two by two.
+    """Stretches under way, and what is found of them joined, so many `together`.
 
     First of each lane, so that what is found goes from worker to worker only at the end.
 
@@ -307,8 +316,10 @@ class _Tree:
         sent: _Sent,
         send_again: Callable[[], _Sent],
         lanes: Sequence[_Lane],
+        together: int,
     ) -> None:
-        self._client, self._question, self._lanes = client, question, lanes
+        self._client, self._question = client, question
+        self._lanes, self._together = lanes, together
         self.sent, self._send_again, self._losses = sent, send_again, 0
         self._coming = as_completed(loop=client.loop)
         # Of all that is under way or found.
@@ -325,7 +336,7 @@ class _Tree:
                     self._take(future, advance)
                     self._fill()
                 ends = [lane for lane in self._lanes if lane.found]
-                if len(ends) == 1:
+                if len(ends) == len(ends[0].found) == 1:
                     [last] = ends[0].found
                     try:
                         known: worker.Found = last.result()
@@ -333,9 +344,11 @@ class _Tree:
                     except CancelledError:
                         ends[0].found = []
                         self._lost(last)
-                for one, other in zip(ends[::2], ends[1::2], strict=False):
-                    one.found, other.found = one.found + other.found, []
-                    self._join(one)
+                for one, other in zip_longest(ends[::2], ends[1::2]):
+                    if other is not None:
+                        one.found, other.found = one.found + other.found, []
+                    if len(one.found) > 1:
+                        self._join(one)
         except BaseException:
             self._client.cancel(list(self._batches))
             raise
@@ -358,7 +371,7 @@ class _Tree:
                 self._losses = 0
                 self._tell(stretch, advance)
         batch.lane.found.append(future)
-        if len(batch.lane.found) == 2:
+        if len(batch.lane.found) == self._together:
             self._join(batch.lane)
 
     def _tell(self, stretch: _Stretch, advance: Advance) -> None:

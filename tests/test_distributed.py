@@ -208,7 +208,7 @@ def test_work_that_always_takes_its_worker_along_ends_the_job(monkeypatch):
     begun = []
     monkeypatch.setattr(ours, "as_completed", lambda loop: Coming())
     lanes = [ours._Lane(["here"], deque([(0, 1), (1, 2)]))]
-    tree = ours._Tree(Client(), None, ours._Sent(None, []), lambda: ours._Sent(None, []), lanes)
+    tree = ours._Tree(Client(), None, ours._Sent(None, []), lambda: ours._Sent(None, []), lanes, 2)
     told = []
     with pytest.raises(distributed.CancelledError):
         tree.grown(lambda pairs: told.append(pairs) or True)

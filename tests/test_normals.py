@@ -59,7 +59,8 @@ def test_philox_gives_its_authors_answers(counter, key, answer):
 )
 def test_the_compiled_stream_has_the_bits_of_the_reference(seed, first, count, dtype):
     found = entry.normals(seed, first, count, dtype)
-    assert found.shape == (count,) and found.dtype == dtype
+    assert found.shape == (count,)
+    assert found.dtype == dtype
     assert bits(found) == bits(reference.normals(seed, first, count, dtype))
 
 
@@ -102,7 +103,8 @@ def test_normals_are_those_of_their_bits(dtype):
     for found, true in zip(
         normals.pair(u, v, dtype), (length * np.cos(turn), length * np.sin(turn)), strict=True
     ):
-        assert found.dtype == dtype and (found != 0).all()
+        assert found.dtype == dtype
+        assert (found != 0).all()
         assert (np.abs(found - true) <= 3 * np.finfo(dtype).eps * length).all()
 
 

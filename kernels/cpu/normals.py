@@ -88,25 +88,18 @@ def _emit_block(context: Any, builder: Any, signature: Any, args: Any) -> Any:
     whole = Vectors(ir.IntType(how.bits), numbers.lanes)
     across = how.bits // 32
 
-    def load(builder: Any, place: int, k: Any) -> Any:
-        """Return whole numbers, of one row of the words or of two."""
-        found = [
-            builder.zext(
-                drawn.load(builder, words, builder.add(k, index((place * across + n) * CALLS))),
-                whole.kind,
-            )
-            if across > 1
-            else drawn.load(builder, words, builder.add(k, index(place * CALLS)))
-            for n in range(across)
-        ]
+    def load(place: int, k: Any) -> Any:
+        """Return whole numbers of as many rows of words as they have."""
+        rows = [index((place * across + n) * CALLS) for n in range(across)]
+        found = [drawn.load(builder, words, builder.add(k, row)) for row in rows]
         if across == 1:
             return found[0]
-        high = builder.shl(found[0], ir.Constant(whole.kind, [32] * whole.lanes))
-        return builder.or_(high, found[1])
+        high, low = (builder.zext(word, whole.kind) for word in found)
+        return builder.or_(builder.shl(high, ir.Constant(whole.kind, [32] * whole.lanes)), low)
 
     with depth_loop(builder, index(CALLS), numbers.lanes, []) as (k, _):
         for pair in range(0, 4 // across, 2):
-            u, v = (load(builder, pair + n, k) for n in range(2))
+            u, v = (load(pair + n, k) for n in range(2))
             for n, value in enumerate(_emit_pair(builder, numbers, whole, how, u, v)):
                 place = builder.add(args[2], builder.add(k, index((pair + n) * CALLS)))
                 numbers.store(builder, value, out, place)

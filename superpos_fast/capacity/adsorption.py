@@ -145,9 +145,10 @@ def greedy(
     Notes
     -----
     Whether two directions are too close is decided as by `within_tolerance`: the answer depends on
-    d, tolerance, attempts and seed, not on threads, blocks or the backend.  A candidate leaves at the first chunk of kept directions that holds one
-    too close to it, so most cost some 1/p products, p the probability that two random lines are too
-    close.  4 d bytes for each accepted direction, twice.
+    d, tolerance, attempts and seed, not on threads, blocks or the backend.  A candidate leaves at
+    the first chunk of kept directions that holds one too close to it, so most cost some 1/p
+    products, p the probability that two random lines are too close.  4 d bytes for each accepted
+    direction, twice.
 
     Examples
     --------
