@@ -48,7 +48,10 @@ class Source(Protocol):
         """Return a copy of the listed rows."""
 
     def expect(self, now: Iterable[range], later: Iterable[range]) -> None:
-        """Learn which rows are in use, to be kept, and which will be next, to be read ahead."""
+        """Learn which rows are in use, to be kept, and which will be next, to be read ahead.
+
+        What will be next may go backwards.
+        """
 
     def close(self) -> None:
         """Let go of what was kept."""
@@ -236,7 +239,10 @@ class BlockRows:
             block.ahead = False
 
     def _numbers(self, rows: range) -> range:
-        return range(rows.start // self.block, -(-rows.stop // self.block))
+        if not rows:
+            return range(0)
+        first, last = rows[0] // self.block, rows[-1] // self.block
+        return range(first, last + rows.step, rows.step)
 
     @contextmanager
     def _held(self, number: int) -> Iterator[Any]:

@@ -31,6 +31,8 @@ FAILURE = 1e-12
 # A sample of rows against a sample of columns: at most, and at most one in so many of what there
 # is, so that it costs a few percent of what it may save.
 _SAMPLE_ROWS, _SAMPLE_COLUMNS, _SAMPLE_SHARE = 48, 1024, 32
+# Blocks, here and there, that a sample is drawn from where rows come in blocks.
+_SAMPLE_BLOCKS = 8
 # So many rows of each side are looked at before: where so large a share of their pairs reaches any
 # gate that may come, as of equal rows, codes save a quarter at most, and cost more.  Without this a
 # sample slowed the coherence of 8192 x 384 equal rows by 5 % (`python -m bench.screens --adverse
@@ -206,6 +208,17 @@ def _drawn(vectors: Vectors, most: int, random: Any) -> Any:
     """Return some of the rows that are not left out."""
     kept = vectors.kept
     count = max(1, min(most, kept // _SAMPLE_SHARE))
+    block = vectors.source.block
+    if _SAMPLE_BLOCKS * block >= len(vectors):
+        block = 0
+    if block:
+        drawn = random.integers(0, _SAMPLE_BLOCKS * block, count)
+        blocks = -(-len(vectors) // block)
+        drawn = drawn // block * blocks // _SAMPLE_BLOCKS * block + drawn % block
+        drawn = drawn[drawn < len(vectors)]
+        drawn = np.unique(drawn[vectors.squares[drawn] > 0.0])
+        if 2 * len(drawn) >= count:
+            return drawn
     drawn = np.unique(random.integers(0, kept, count))
     return drawn if kept == len(vectors) else np.flatnonzero(vectors.squares)[drawn]
 

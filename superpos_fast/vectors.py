@@ -387,7 +387,11 @@ def check_pair(left: Source, right: Source | None, names: tuple[str, str]) -> No
 def looked_at(
     source: Source, name: str, rows: range, step: int, kernels: Kernels, each: Each
 ) -> Looked:
-    """Look at some rows once, `step` at a time, in blocks that `each` deals to threads."""
+    """Look at some rows once, `step` at a time, in blocks that `each` deals to threads.
+
+    Rows that come in blocks are looked at backwards, as those that are looked at last are kept, and
+    the first are needed first.
+    """
     exponents, squares = np.zeros(len(rows), np.int32), np.zeros(len(rows), np.float64)
     bad: list[int] = []
 
@@ -400,8 +404,9 @@ def looked_at(
         if first_bad >= 0:
             bad.append(start + first_bad)
 
-    source.expect((), [rows])
-    each(look, range(rows.start, rows.stop, step))
+    way = -1 if source.block else 1
+    source.expect((), [rows[::way]])
+    each(look, rows[::step][::way])
     return exponents, squares, min(bad, default=None)
 
 

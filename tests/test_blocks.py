@@ -147,6 +147,20 @@ def test_more_is_read_where_less_is_kept(caplog):
         sf.coherence(generated(TABLE, 1500), memory="300KiB")
 
 
+def test_what_is_still_there_is_not_read_again():
+    """Looked at, sampled and packed: each of these was a round of its own over all blocks."""
+    table, read = gaussian(24_000, 256), []
+
+    def generate(start, stop):
+        read.append(start)
+        return table[start:stop]
+
+    rows = sf.rows(*table.shape, generate, block=1000)
+    assert sf.coherence(rows, memory="64MiB") == sf.coherence(table)
+    assert sorted(set(read)) == list(range(0, 24_000, 1000))
+    assert len(read) < 3 * 24
+
+
 # Blocks that are kept
 
 
@@ -202,6 +216,14 @@ def test_rows_are_read_ahead_within_the_room():
     assert len(shelf.read) == 4
     shelf.source.close()
     assert not [t for t in threading.enumerate() if t.name == "superpos_fast read"]
+
+
+def test_rows_are_read_ahead_backwards():
+    shelf = Shelf()
+    shelf.source.expect([], [range(94, 55, -1), range(0), range(25, 30)])
+    until(lambda: len(shelf.read) == 4)
+    assert shelf.read == [90, 80, 70, 60]
+    shelf.source.close()
 
 
 def test_what_was_read_already_is_not_read_ahead():
