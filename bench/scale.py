@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,27 @@ def speed(n: int, d: int, repeat: int, folder: str) -> None:
         )
 
 
+def drawn(n: int, d: int, repeat: int) -> None:
+    """Random rows, beside NumPy's normals from the same kind of generator, in turns."""
+    import superpos_fast as sf
+
+    for dtype in ("float32", "float64"):
+        rows = sf.random_rows(n, d, dtype=dtype, block=n)
+        numpy = np.random.Generator(np.random.Philox(0))
+        ways = {
+            "here": partial(rows.read, 0, n),
+            "NumPy": partial(numpy.standard_normal, (n, d), dtype),
+        }
+        best = dict.fromkeys(ways, np.inf)
+        for _ in range(repeat + 1):
+            for name, way in ways.items():
+                begin = time.perf_counter()
+                way()
+                best[name] = min(best[name], time.perf_counter() - begin)
+        each = ", ".join(f"{name} {1e9 * took / (n * d):.2f} ns" for name, took in best.items())
+        print(f"a normal of {dtype}: {each}", flush=True)
+
+
 def dask(n: int, d: int, rounds: int, calls: int) -> None:
     """Two workers of one thread against one: clusters in turns, the best call of each."""
     from distributed import Client, LocalCluster
@@ -178,6 +200,7 @@ def main(argv: list[str] | None = None) -> None:
         "generated": {"n": 2_000_000, "d": 64, "shares": 50, "seconds": 60.0},
         "mapped": {"n": 4_000_000, "d": 256, "shares": 400, "memory": "512MiB"},
         "speed": {"n": 65_536, "d": 768, "repeat": 3},
+        "drawn": {"n": 4096, "d": 256, "repeat": 9},
         "dask": {"n": 100_000, "d": 256, "rounds": 3, "calls": 2},
     }
     for name, options in sizes.items():

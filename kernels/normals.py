@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -62,8 +63,9 @@ class Precision:
 
 
 def _precision(bits: int, terms: int, dtype: Any) -> Precision:
-    quarter = math.pi / 2
-    powers = [(-1) ** (k // 2) * quarter**k / math.factorial(k) for k in range(2 * terms)]
+    # As fractions: the C library's powers are not the same everywhere.
+    quarter = Fraction(math.pi / 2)
+    powers = [(-1) ** (k // 2) * float(quarter**k) / math.factorial(k) for k in range(2 * terms)]
     return Precision(
         bits=bits,
         fraction=int(np.finfo(dtype).nmant),

@@ -29,10 +29,11 @@ from .progress import Advance
 from .reductions import Reduction
 from .vectors import Look, Looked
 
-# A worker's next stretch is a third of what is left for it, but no less than a 48th of the whole:
-# first long ones, as each takes some ms of dask's, last short ones, so that all end together.  In
-# `bench.scale dask` two workers were 1.83 times as fast as one, with a sixth 1.70 times; a half was
-# as good as a third, but of a slow worker's share three quarters would be under way at once.
+# A worker's next stretch is a third of what is left for it, but no less than a 48th of the whole or
+# a third of the longest: first long ones, as each takes some ms of dask's, last short ones, so that
+# all end together.  In `bench.scale dask` two workers were 1.80 times as fast as one, with a sixth
+# 1.70 times; a half was as good as a third, but of a slow worker's share three quarters, instead of
+# five ninths, would be under way at once.
 _PART, _LEAST = 3, 48
 # Multiply-adds that are enough for a stretch: some 10 s of a thread.
 _LONG = 5 * 10**11
@@ -273,10 +274,11 @@ class _Batch:
 
 
 def _together(reductions: Sequence[Reduction]) -> int:
-    """Return how many states to join at a time."""
-    states = [reduction.state() for reduction in reductions]
-    size: int = sum(array.nbytes for state in states for array in state.values())
-    return max(2, min(_TOGETHER, _JOINED // (size + 1)))
+    """Return how many states to join at a time: two, if an array of theirs has yet to grow."""
+    arrays = [array for reduction in reductions for array in reduction.state().values()]
+    size: int = sum(array.nbytes for array in arrays)
+    grow = any(array.size == 0 for array in arrays)
+    return 2 if grow else max(2, min(_TOGETHER, _JOINED // (size + 1)))
 
 
 def _setting(problem: Problem) -> worker.Setting:
@@ -295,9 +297,10 @@ def _setting(problem: Problem) -> worker.Setting:
 
 
 class _Tree:
-    """Stretches under way, and what is found of them joined, so many `together`.
+    """Stretches under way, and what is found of them joined.
 
-    First of each lane, so that what is found goes from worker to worker only at the end.
+    First of each lane, so many `together`, so that what is found goes from worker to worker only at
+    the end: then of two lanes at a time, whatever they have.
 
     Attributes
     ----------
@@ -411,9 +414,17 @@ class _Tree:
         return _Stretch(*(lane.stretches.popleft() if lane.stretches else longest.pop()))
 
     def _join(self, lane: _Lane) -> None:
-        parts, lane.found = lane.found, []
-        stretches = [stretch for part in parts for stretch in self._batches.pop(part).stretches]
-        self._begin(lane, stretches, worker.join, *parts)
+        """Join what a lane has found, but what was lost since then."""
+        found, lane.found = lane.found, []
+        for part in found:
+            if part.status == "cancelled":
+                self._lost(part)
+            else:
+                lane.found.append(part)
+        if len(lane.found) > 1:
+            parts, lane.found = lane.found, []
+            stretches = [stretch for part in parts for stretch in self._batches.pop(part).stretches]
+            self._begin(lane, stretches, worker.join, *parts)
 
     def _begin(
         self,

@@ -9,6 +9,7 @@ import numpy as np
 
 from .backends import choose_host_kernels
 from .blocks import Rows
+from .floating import ieee_mode
 from .vectors import check_count
 
 # Names the stream that random rows are drawn from, in checkpoints.
@@ -63,14 +64,13 @@ def rows(
     >>> superpos_fast.count(superpos_fast.rows(1000, 2, ramp, key="ramp"), angle=45)
     498501
     """
-    check_count(n, "n", 1, _MOST_ROWS)
-    check_count(d, "d", 1, _MOST_ENTRIES)
-    check_count(block, "block", 1, _MOST_ROWS)
+    shape = check_count(n, "n", 1, _MOST_ROWS), check_count(d, "d", 1, _MOST_ENTRIES)
+    together = check_count(block, "block", 1, _MOST_ROWS)
     if not callable(generate):
         raise TypeError(f"generate: must be a function of (start, stop), got {generate!r}")
     if key is not None and not isinstance(key, str):
         raise TypeError(f"key: must be text, got {key!r}")
-    return Rows((int(n), int(d)), generate, key, int(block))
+    return Rows(shape, generate, key, together)
 
 
 def random_rows(
@@ -114,17 +114,22 @@ def random_rows(
     >>> round(superpos_fast.coherence(directions), 6)
     0.959138
     """
-    check_count(seed, "seed", 0, 2**64 - 1)
+    count, depth = check_count(n, "n", 1, _MOST_ROWS), check_count(d, "d", 1, _MOST_ENTRIES)
+    number = check_count(seed, "seed", 0, 2**64 - 1)
+    if count * depth > _MOST_NUMBERS:
+        raise ValueError(f"n, d: must be at most 2^62 entries together, got {n} x {d}")
     if dtype not in ("float32", "float64"):
         raise ValueError(f"dtype: must be 'float32' or 'float64', got {dtype!r}")
-    key = f"random_rows seed={seed} dtype={dtype}: {STREAM}"
-    made = rows(n, d, lambda start, stop: drawn(d, seed, start, stop, dtype), key=key, block=block)
-    if made.shape[0] * made.shape[1] > _MOST_NUMBERS:
-        raise ValueError(f"n, d: must be at most 2^62 entries together, got {n} x {d}")
-    return made
+
+    def generate(start: int, stop: int) -> Any:
+        return drawn(depth, number, start, stop, dtype)
+
+    key = f"random_rows seed={number} dtype={dtype}: {STREAM}"
+    return rows(count, depth, generate, key=key, block=block)
 
 
 def drawn(d: int, seed: int, start: int, stop: int, dtype: Any = np.float32) -> Any:
     """Return rows `start` to `stop` of `random_rows`."""
     kernels = choose_host_kernels("auto")
-    return kernels.normals(int(seed), start * d, (stop - start) * d, dtype).reshape(-1, d)
+    with ieee_mode():
+        return kernels.normals(seed, start * d, (stop - start) * d, dtype).reshape(-1, d)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -18,6 +19,10 @@ from superpos_fast.capacity import frames
 
 LARGEST_CAP = 1 << 30
 needs_compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="about compiled kernels")
+glibc_on_x86_64 = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc",
+    reason="knows how glibc lays out the mode of x86-64 only",
+)
 
 
 class Exporter:

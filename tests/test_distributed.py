@@ -176,44 +176,116 @@ def test_workers_are_killed_whose_lanes_others_finish(count, client):
     assert not {*killed} & {*client.run(os.getpid).values()}
 
 
-def test_work_that_always_takes_its_worker_along_ends_the_job(monkeypatch):
-    """What dask counts as a loss of one task is to it a new task each time it is sent."""
+class Begun:
+    """A future of a cluster that is not there."""
+
+    def __init__(self, work, stretch, parts, status):
+        self.work, self.stretch, self.parts, self.status = work, stretch, parts, status
+
+    def stretches(self):
+        return [self.stretch] if self.stretch else [s for p in self.parts for s in p.stretches()]
+
+    def result(self):
+        if self.status == "cancelled":
+            raise distributed.CancelledError("forgotten")
+        return self
+
+
+class Imagined:
+    """A client that does at once what is submitted; `fate` says what becomes of it."""
+
+    loop = None
+
+    def __init__(self, fate):
+        self.fate, self.begun = fate, []
+
+    def submit(self, work, setting, question, *rest, **__):
+        parts = [part for part in rest if isinstance(part, Begun)]
+        status = "cancelled" if any(p.status == "cancelled" for p in parts) else "finished"
+        future = Begun(work, None if parts else rest[:2], parts, status)
+        self.begun.append(future)
+        self.fate(self, future)
+        return future
+
+    def cancel(self, futures):
+        pass
+
+
+class Coming(deque):
+    add = deque.append
+
+    def __iter__(self):
+        while self:
+            yield self.popleft()
+
+
+@pytest.fixture
+def grown(monkeypatch):
+    """Return a function that has stretches of one pair gone through, lane by lane."""
     from superpos_fast import distributed as ours
+
+    monkeypatch.setattr(ours, "as_completed", lambda loop: Coming())
+
+    def grow(fate, lanes, together):
+        sent, told, client = [], [], Imagined(fate)
+
+        def send():
+            sent.append(None)
+            return ours._Sent(len(sent), [])
+
+        some = [ours._Lane([n], deque(lane)) for n, lane in enumerate(lanes)]
+        tree = ours._Tree(client, None, send(), send, some, together)
+        try:
+            found = tree.grown(lambda pairs: told.append(pairs) or True)
+        except distributed.CancelledError:
+            found = None
+        return found, client.begun, len(sent), told
+
+    return grow
+
+
+def test_work_that_always_takes_its_worker_along_ends_the_job(grown):
+    """What dask counts as a loss of one task is to it a new task each time it is sent."""
     from superpos_fast import worker
 
-    class Begun:
-        def __init__(self, work):
-            self.status = "cancelled" if work is worker.join else "finished"
+    def fate(client, future):
+        if future.work is worker.join:
+            future.status = "cancelled"
 
-        def result(self):
-            raise distributed.CancelledError("forgotten")
-
-    class Client:
-        loop = None
-
-        def submit(self, work, *_, **__):
-            begun.append(work)
-            return Begun(work)
-
-        def cancel(self, futures):
-            pass
-
-    class Coming(deque):
-        add = deque.append
-
-        def __iter__(self):
-            while self:
-                yield self.popleft()
-
-    begun = []
-    monkeypatch.setattr(ours, "as_completed", lambda loop: Coming())
-    lanes = [ours._Lane(["here"], deque([(0, 1), (1, 2)]))]
-    tree = ours._Tree(Client(), None, ours._Sent(None, []), lambda: ours._Sent(None, []), lanes, 2)
-    told = []
-    with pytest.raises(distributed.CancelledError):
-        tree.grown(lambda pairs: told.append(pairs) or True)
+    found, begun, _, told = grown(fate, [[(0, 1), (1, 2)]], 2)
+    assert found is None
     assert told == [1, 1]
-    assert begun.count(worker.join) == 4
+    assert [future.work for future in begun].count(worker.join) == 4
+
+
+@pytest.mark.parametrize("together", [2, 3, 16])
+@pytest.mark.parametrize("lanes", [1, 2, 5])
+def test_every_stretch_is_counted_once(together, lanes, grown):
+    stretches = [[(10 * n + k, 10 * n + k + 1) for k in range(4 + n)] for n in range(lanes)]
+    found, begun, sent, told = grown(lambda *_: None, stretches, together)
+    wanted = sorted(stretch for lane in stretches for stretch in lane)
+    assert sorted(found.stretches()) == wanted
+    assert len(told) == len(wanted)
+    assert sent == 1
+    assert max((len(future.parts) for future in begun), default=0) <= max(2, 2 * (together - 1))
+
+
+def test_what_is_lost_while_it_waits_is_done_again_and_nothing_else(grown):
+    """A worker goes that has the first two of seven parts, which wait to be joined."""
+    from superpos_fast import worker
+
+    def fate(client, future):
+        if len(client.begun) == 5:
+            for lost in client.begun[:2]:
+                lost.status = "cancelled"
+
+    stretches = [(n, n + 1) for n in range(7)]
+    found, begun, sent, told = grown(fate, [stretches], 16)
+    assert sorted(found.stretches()) == stretches
+    assert len(told) == 7
+    # What they all need may have been lost with them: that is sent again, once.
+    assert sent == 2
+    assert [future.work for future in begun].count(worker.look) == 9
 
 
 def test_what_cannot_be_sent_is_only_refused_where_it_has_to_be(client):

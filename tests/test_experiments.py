@@ -22,8 +22,9 @@ from superpos_fast.capacity import (
     sample_coherence,
     sweep,
 )
-from superpos_fast.capacity.directions import directions, trial_seed
+from superpos_fast.capacity.directions import trial_seed
 from superpos_fast.data import example
+from superpos_fast.generated import drawn
 
 # Sampled coherences
 
@@ -31,7 +32,7 @@ from superpos_fast.data import example
 def test_values_are_coherences():
     found = sample_coherence(300, 12, trials=4, seed=9)
     for trial in range(4):
-        table = directions(12, trial_seed(9, trial), 0, 300)
+        table = drawn(12, trial_seed(9, trial), 0, 300)
         assert found.values[trial] == coherence(table)
         assert found.row_maxima[trial] == abs(nearest(table).cosines[0, 0])
     assert sample_coherence(300, 12, trials=2, seed=9).values.tolist() == found.values[:2].tolist()

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 
 import oracles
 from helpers import listen_to_interrupts
-from superpos_fast import random_rows, store, within_tolerance
+from superpos_fast import store, within_tolerance
 from superpos_fast.angles import cosine_of
 from superpos_fast.backends import choose_backend
 from superpos_fast.capacity import bounds, greedy, tolerated
-from superpos_fast.capacity.directions import BLOCK, directions
+from superpos_fast.capacity.directions import BLOCK
 from superpos_fast.capacity.tolerated import Kept
+from superpos_fast.generated import drawn
 
 
 def magnitudes(rows, others):
@@ -43,7 +44,7 @@ def plain(rows, tolerance):
 def test_it_is_the_plain_loop(d, angle, backend):
     attempts = 700
     found = greedy(d, angle=angle, attempts=attempts, seed=3, backend=backend)
-    rows = directions(d, 3, 0, attempts)
+    rows = drawn(d, 3, 0, attempts)
     assert found.accepted.tolist() == plain(rows, cosine_of(angle))
     assert np.array_equal(found.vectors, rows[found.accepted])
     assert found.attempts == attempts
@@ -54,7 +55,7 @@ def test_it_is_the_plain_loop(d, angle, backend):
 @settings(max_examples=20)
 def test_any_tolerance(d, cosine, seed):
     found = greedy(d, cosine=cosine, attempts=150, seed=seed)
-    assert found.accepted.tolist() == plain(directions(d, seed, 0, 150), cosine)
+    assert found.accepted.tolist() == plain(drawn(d, seed, 0, 150), cosine)
 
 
 def test_ties_are_decided():
@@ -95,7 +96,7 @@ def test_many_kept(monkeypatch):
 def test_saturated():
     """A maximal set: nothing that was tried fits in; between the bounds."""
     found = greedy(5, angle=65, attempts=30_000)
-    rows = directions(5, 0, 0, 30_000)
+    rows = drawn(5, 0, 0, 30_000)
     near = magnitudes(rows, found.vectors).max(axis=1) > cosine_of(65)
     near[found.accepted] = True
     assert near.all()
@@ -127,17 +128,6 @@ def test_a_million_attempts():
     assert len(found) >= found.expected_at_least > 19
     assert within_tolerance(found.vectors, angle=70)
     assert found.curve([10, 1000, 1_000_000]).tolist() == [7, 67, len(found)]
-
-
-# Directions
-
-
-def test_directions_do_not_hang_on_pieces():
-    rows = directions(7, 11, 0, 2 * BLOCK + 5)
-    assert np.array_equal(rows, random_rows(len(rows), 7, seed=11).read(0, len(rows)))
-    assert np.array_equal(directions(7, 11, BLOCK - 3, BLOCK + 9), rows[BLOCK - 3 : BLOCK + 9])
-    assert len(np.unique(rows[:, 0])) > 0.99 * len(rows)
-    assert not np.array_equal(directions(7, 12, 0, BLOCK), rows[:BLOCK])
 
 
 # Checkpoints

@@ -1,5 +1,6 @@
 """Normals by their place in a stream: known answers, the same bits everywhere, a true law."""
 
+import ctypes
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import superpos_fast as sf
-from helpers import needs_compiled, output_of
+from helpers import glibc_on_x86_64, needs_compiled, output_of
 from superpos_fast.kernels import normals, reference
 from superpos_fast.kernels.cpu import entry
 
@@ -121,14 +122,18 @@ def test_they_are_normal(dtype):
         assert max(abs(correlation), abs(of_squares)) < 5 / math.sqrt(len(found))
 
 
-def test_other_seeds_and_types_have_other_streams():
-    streams = [
-        reference.normals(seed, 0, 100_000, dtype).astype(float)
-        for dtype in TYPES
-        for seed in (0, 1, 2**32, 2**63)
-    ]
+def test_other_seeds_have_other_streams():
+    streams = [reference.normals(seed, 0, 100_000, np.float32) for seed in (0, 1, 2**32, 2**63)]
     near = np.corrcoef(streams) - np.eye(len(streams))
     assert np.abs(near).max() < 5 / math.sqrt(100_000)
+
+
+def test_types_do_not_share_random_bits():
+    """From the same bits the first pair of each call would have the same length, or nearly."""
+    calls = normals.CALLS
+    narrow, wide = (reference.normals(0, 0, 2 * calls, dtype).astype(float) for dtype in TYPES)
+    lengths = [np.hypot(found[:calls], found[calls:]) for found in (narrow, wide)]
+    assert (np.abs(lengths[0] - lengths[1]) > 1e-3).sum() > calls // 2
 
 
 def test_random_rows_are_the_stream():
@@ -138,3 +143,26 @@ def test_random_rows_are_the_stream():
     assert np.array_equal(sf.random_rows(30, 7, seed=3, block=8).read(8, 16), whole[8:16])
     with pytest.raises(ValueError, match=r"n, d: must be at most 2\^62 entries together"):
         sf.random_rows(2**40, 2**23)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32])
+def test_numbers_of_any_integer_type(kind):
+    start = 2**24
+    rows = sf.random_rows(start + 8, kind(64), seed=kind(3), block=8)
+    assert np.array_equal(
+        rows.read(start, start + 8).ravel(), reference.normals(3, 64 * start, 512, np.float32)
+    )
+
+
+@glibc_on_x86_64
+def test_no_rounding_mode_changes_random_rows():
+    library = ctypes.CDLL(None)
+    rows, upward = sf.random_rows(4096, 16), 0x800
+    expected = rows.read(0, 4096)
+    before = library.fegetround()
+    try:
+        assert library.fesetround(upward) == 0
+        found = rows.read(0, 4096)
+    finally:
+        library.fesetround(before)
+    assert np.array_equal(found, expected)

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 
 import oracles
-from helpers import in_new_process, listen_to_interrupts, output_of
+from helpers import glibc_on_x86_64, in_new_process, listen_to_interrupts, output_of
 from superpos_fast import coherence
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads what only Linux tells")
@@ -195,12 +194,6 @@ def test_without_compilation(tmp_path):
 # Arithmetic mode
 
 FLUSH = 0x8040  # flush results to zero, take denormal operands for zero
-
-
-glibc_on_x86_64 = pytest.mark.skipif(
-    sys.platform != "linux" or platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc",
-    reason="knows how glibc lays out the mode of x86-64 only",
-)
 
 
 class Environment:

@@ -30,7 +30,8 @@ _dispatchers: list[Any] = []
 @cache
 def _cache_directory() -> Path | None:
     """Return the first writable place for machine code of these sources, or None."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    here = Path(__file__).parent
+    sources = sorted([*here.parent.glob("*.py"), *here.glob("*.py")])
     digest = hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()[:16]
     for place in _candidates():
         directory = place / f"superpos_fast-{digest}"

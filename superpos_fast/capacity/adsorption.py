@@ -15,12 +15,12 @@ from ..angles import one_threshold
 from ..backends import choose_host_kernels
 from ..crew import Crew
 from ..floating import ieee_mode
-from ..generated import STREAM
+from ..generated import STREAM, drawn
 from ..progress import reporting
 from ..results import ArrayRecord
 from ..vectors import check_count
 from .checkpoints import KeptIn, Progressed
-from .directions import BLOCK, directions
+from .directions import BLOCK
 from .effort import Effort, resources_of
 from .tails import log_tail
 from .tolerated import TOGETHER, Kept
@@ -209,11 +209,12 @@ class _State:
         """Draw the accepted directions anew."""
         accepted = self.accepted
         rows = np.empty((len(accepted), self.d), np.float32)
-        blocks, starts = np.unique(accepted // BLOCK, return_index=True)
+        _, starts = np.unique(accepted // BLOCK, return_index=True)
         ends = np.append(starts, len(accepted)).tolist()
-        for block, (start, stop) in zip(blocks.tolist(), pairwise(ends), strict=True):
-            some = directions(self.d, self.seed, block * BLOCK, (block + 1) * BLOCK)
-            rows[start:stop] = some[accepted[start:stop] % BLOCK]
+        for start, stop in pairwise(ends):
+            some = accepted[start:stop]
+            first, end = int(some[0]), int(some[-1]) + 1
+            rows[start:stop] = drawn(self.d, self.seed, first, end)[some - first]
         return rows
 
     def add(self, attempts: NDArray[np.int64]) -> None:
@@ -246,7 +247,7 @@ class _Walk:
         first = self._state.attempts
         end = min(first + self._size, wanted)
         self._size = min(2 * self._size, BLOCK)
-        rows = directions(self._state.d, self._state.seed, first, end)
+        rows = drawn(self._state.d, self._state.seed, first, end)
         since = self._kept.count
         parts: dict[int, NDArray[np.int64]] = {}
 

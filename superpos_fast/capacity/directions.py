@@ -1,20 +1,10 @@
-"""Random directions that are drawn where they are needed, any of them without those before it."""
+"""How experiments draw directions: so many at a time, in each trial from a seed of its own."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..generated import drawn
-
-# Drawn at a time.
 BLOCK = 4096
-
-
-def directions(d: int, seed: int, start: int, stop: int) -> NDArray[np.float32]:
-    """Return directions start, ..., stop - 1 of `superpos_fast.random_rows`."""
-    rows: NDArray[np.float32] = drawn(d, seed, start, stop)
-    return rows
 
 
 def trial_seed(seed: int, trial: int) -> int:

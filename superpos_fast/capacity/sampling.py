@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from ..closest import coherence
 from ..execution import Execution
-from ..generated import STREAM, random_rows
+from ..generated import STREAM, drawn, random_rows
 from ..progress import reporting
 from ..results import ArrayRecord
 from ..vectors import check_count
 from .chance import Maximum, Null, null
 from .checkpoints import KeptIn, Progressed
-from .directions import BLOCK, directions, trial_seed
+from .directions import BLOCK, trial_seed
 from .effort import Effort, quietly, resources_of
 
 _MOST_TRIALS = 2**40
@@ -175,10 +175,10 @@ def sample_coherence(
 
 def _maxima(n: int, d: int, seed: int, room: int, options: Execution) -> tuple[float, float]:
     """Return a table's largest |cos|, and its first row's; tables beyond `room` rows in parts."""
-    first = directions(d, seed, 0, 1)
+    first = drawn(d, seed, 0, 1)
     if n <= room:
-        table = directions(d, seed, 0, n)
+        table = drawn(d, seed, 0, n)
         return coherence(table, **options), coherence(first, table[1:], **options)
     parts = ((max(1, start), min(start + room, n)) for start in range(0, n, room))
-    of_first = max(coherence(first, directions(d, seed, *part), **options) for part in parts)
+    of_first = max(coherence(first, drawn(d, seed, *part), **options) for part in parts)
     return coherence(random_rows(n, d, seed=seed), **options), of_first
