@@ -10,6 +10,7 @@ that was to be done with it, and that is sent and done again from here.
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +48,8 @@ _ROUNDS = 4
 _TOGETHER, _JOINED = 16, 2**22
 # What was sent may be lost so often before a stretch is done that was not done before.
 _LOSSES = 3
+# Seconds that workers may take to come back when all are lost: dask, asked to send, waits for two.
+_WITHOUT = 60.0
 
 _T = TypeVar("_T")
 
@@ -119,8 +122,17 @@ class Workers:
 
         Not to all at once: dask would do that forever if one of them is lost meanwhile.
         """
-        # A worker may be lost while dask talks to it, or after that and before dask notes it.
-        return _despite(lambda: self._client.scatter(data, hash=False), OSError, KeyError)
+        end = time.monotonic() + _WITHOUT
+        while True:
+            try:
+                # A worker may be lost while dask talks to it, or after that and before it is noted.
+                return _despite(lambda: self._client.scatter(data, hash=False), OSError, KeyError)
+            except TimeoutError:
+                if time.monotonic() >= end:
+                    raise TimeoutError(
+                        "backend: must be a client with workers, "
+                        f"got one without for {_WITHOUT:.0f} s"
+                    ) from None
 
     def _workers(self) -> list[str | None]:
         """Return the workers that there are, or None for those that may come."""

@@ -288,6 +288,26 @@ def test_what_is_lost_while_it_waits_is_done_again_and_nothing_else(grown):
     assert [future.work for future in begun].count(worker.look) == 9
 
 
+def test_workers_may_take_a_while_to_come_back(monkeypatch):
+    """When all are lost dask, asked to send, gives up after two seconds."""
+    from superpos_fast import distributed as ours
+
+    class Deserted:
+        def __init__(self, tries):
+            self.tries = tries
+
+        def scatter(self, data, **_):
+            self.tries -= 1
+            if self.tries >= 0:
+                raise TimeoutError("No valid workers found")
+            return data
+
+    assert ours.Workers(Deserted(5), None)._scattered("rows") == "rows"
+    monkeypatch.setattr(ours, "_WITHOUT", 0.0)
+    with pytest.raises(TimeoutError, match="^backend: must be a client with workers, got one with"):
+        ours.Workers(Deserted(5), None)._scattered("rows")
+
+
 def test_what_cannot_be_sent_is_only_refused_where_it_has_to_be(client):
     class Local:
         shape, dtype = TABLE.shape, TABLE.dtype
