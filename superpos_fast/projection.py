@@ -209,12 +209,10 @@ def _drawn(vectors: Vectors, most: int, random: Any) -> Any:
     kept = vectors.kept
     count = max(1, min(most, kept // _SAMPLE_SHARE))
     block = vectors.source.block
-    if _SAMPLE_BLOCKS * block >= len(vectors):
-        block = 0
-    if block:
-        drawn = random.integers(0, _SAMPLE_BLOCKS * block, count)
+    if 0 < _SAMPLE_BLOCKS * block < len(vectors):
         blocks = -(-len(vectors) // block)
-        drawn = drawn // block * blocks // _SAMPLE_BLOCKS * block + drawn % block
+        chosen, place = np.divmod(random.integers(0, _SAMPLE_BLOCKS * block, count), block)
+        drawn = chosen * blocks // _SAMPLE_BLOCKS * block + place
         drawn = drawn[drawn < len(vectors)]
         drawn = np.unique(drawn[vectors.squares[drawn] > 0.0])
         if 2 * len(drawn) >= count:
