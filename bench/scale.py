@@ -145,24 +145,30 @@ def speed(n: int, d: int, repeat: int, folder: str) -> None:
 
 
 def drawn(n: int, d: int, repeat: int) -> None:
-    """Random rows, beside NumPy's normals from the same kind of generator, in turns."""
+    """Random rows and NumPy's, from the same kind of generator: a block, and a call, in turns."""
     import superpos_fast as sf
 
-    for dtype in ("float32", "float64"):
-        rows = sf.random_rows(n, d, dtype=dtype, block=n)
-        numpy = np.random.Generator(np.random.Philox(0))
-        ways = {
-            "here": partial(rows.read, 0, n),
-            "NumPy": partial(numpy.standard_normal, (n, d), dtype),
-        }
-        best = dict.fromkeys(ways, np.inf)
-        for _ in range(repeat + 1):
-            for name, way in ways.items():
+    block = 4096
+
+    def numpy_rows(start: int, stop: int, dtype: str = "float32") -> np.ndarray:
+        stream = np.random.Philox(key=0, counter=[0, 0, 0, start // block])
+        return np.random.Generator(stream).standard_normal((stop - start, d), dtype)
+
+    rows, others = sf.random_rows(n, d), sf.rows(n, d, numpy_rows, block=block)
+    wide = sf.random_rows(block, d, dtype="float64")
+    sf.coherence(sf.random_rows(5000, d))
+    for what, here, numpy in (
+        ("a block of float32", partial(rows.read, 0, block), partial(numpy_rows, 0, block)),
+        ("of float64", partial(wide.read, 0, block), partial(numpy_rows, 0, block, "float64")),
+        (f"coherence of {n} x {d}", partial(sf.coherence, rows), partial(sf.coherence, others)),
+    ):
+        best = [np.inf, np.inf]
+        for _ in range(repeat):
+            for place, way in enumerate((here, numpy)):
                 begin = time.perf_counter()
                 way()
-                best[name] = min(best[name], time.perf_counter() - begin)
-        each = ", ".join(f"{name} {1e9 * took / (n * d):.2f} ns" for name, took in best.items())
-        print(f"a normal of {dtype}: {each}", flush=True)
+                best[place] = min(best[place], time.perf_counter() - begin)
+        print(f"{what}: {1e3 * best[0]:.2f} ms, with NumPy's {1e3 * best[1]:.2f}", flush=True)
 
 
 def dask(n: int, d: int, rounds: int, calls: int) -> None:
@@ -200,7 +206,7 @@ def main(argv: list[str] | None = None) -> None:
         "generated": {"n": 2_000_000, "d": 64, "shares": 50, "seconds": 60.0},
         "mapped": {"n": 4_000_000, "d": 256, "shares": 400, "memory": "512MiB"},
         "speed": {"n": 65_536, "d": 768, "repeat": 3},
-        "drawn": {"n": 4096, "d": 256, "repeat": 9},
+        "drawn": {"n": 200_000, "d": 256, "repeat": 5},
         "dask": {"n": 100_000, "d": 256, "rounds": 3, "calls": 2},
     }
     for name, options in sizes.items():

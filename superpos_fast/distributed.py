@@ -32,9 +32,9 @@ from .vectors import Look, Looked
 
 # A worker's next stretch is a third of what is left for it, but no less than a 48th of the whole or
 # a third of the longest: first long ones, as each takes some ms of dask's, last short ones, so that
-# all end together.  In `bench.scale dask` two workers were 1.80 times as fast as one, with a sixth
-# 1.70 times; a half was as good as a third, but of a slow worker's share three quarters, instead of
-# five ninths, would be under way at once.
+# all end together.  In `bench.scale dask` two workers were 1.77 times as fast as one, with a sixth,
+# in turns, 1.70 times; a half was as good as a third, but of a slow worker's share three quarters,
+# instead of five ninths, would be under way at once.
 _PART, _LEAST = 3, 48
 # Multiply-adds that are enough for a stretch: some 10 s of a thread.
 _LONG = 5 * 10**11

@@ -31,7 +31,8 @@ FAILURE = 1e-12
 # A sample of rows against a sample of columns: at most, and at most one in so many of what there
 # is, so that it costs a few percent of what it may save.
 _SAMPLE_ROWS, _SAMPLE_COLUMNS, _SAMPLE_SHARE = 48, 1024, 32
-# Blocks, here and there, that a sample is drawn from where rows come in blocks.
+# Blocks, here and there, that a sample is drawn from where rows come in blocks: from anywhere it
+# had each block read anew.
 _SAMPLE_BLOCKS = 8
 # So many rows of each side are looked at before: where so large a share of their pairs reaches any
 # gate that may come, as of equal rows, codes save a quarter at most, and cost more.  Without this a

@@ -1,9 +1,9 @@
 """Normal numbers by their place in a stream, compiled; the stream is defined in `..normals`.
 
 Words by whatever vectors LLVM makes of a loop over calls; normals by explicit ones, as it makes
-none of that loop.  A float32 number takes a tenth of the time of NumPy's Philox and ziggurat
-(AVX-512, `python -m bench.scale drawn`), with which the coherence of 200,000 x 256 random rows took
-twice as long.
+none of that loop.  A block takes a tenth of the time of NumPy's Philox and ziggurat (AVX-512), with
+which the coherence of 200,000 x 256 random rows takes 1.3 times as long: `python -m bench.scale
+drawn`.
 """
 
 from __future__ import annotations
